@@ -1,0 +1,314 @@
+//! RFC 8259's grammar as a machine that can stop between any two bytes.
+//!
+//! Input has gone through the [`Gate`](super::gate::Gate), so that every byte outside ASCII is right; here it only matters
+//! that such bytes stand in strings. What the values mean is left to the [`Walk`].
+
+use super::number::Number;
+use super::signals::{Kind, Text};
+use super::skim::plain;
+use super::text::{Hash, Reader, Use};
+use super::walk::{Key, Walk};
+use super::watch::Watch;
+use super::{ScanError, Signals};
+
+/// What may come next, white space aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Root,
+    /// After `{`.
+    KeyOrEnd,
+    /// After a comma in an object.
+    Key,
+    Colon,
+    Value,
+    /// After `[`.
+    ValueOrEnd,
+    /// After a member or element.
+    CommaOrEnd,
+    /// After the root.
+    Nothing,
+}
+
+/// A token that goes on in the next chunk.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    Nowhere,
+    Key,
+    String,
+    Number(Number),
+    Literal { word: Literal, seen: usize },
+}
+
+type Literal = (&'static [u8], Kind);
+
+const TRUE: Literal = (b"true", Kind::True);
+const FALSE: Literal = (b"false", Kind::False);
+const NULL: Literal = (b"null", Kind::Null);
+
+/// The machine; see the module. It is always given the same [`Watch`].
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    /// The offset of the next chunk in the body.
+    base: u64,
+    expect: Expect,
+    cut: Cut,
+    /// Where the number or literal under way began.
+    scalar_at: u64,
+    reader: Reader,
+    pub(super) walk: Walk,
+}
+
+impl Machine {
+    pub(super) fn new(watch: &Watch) -> Self {
+        Self {
+            base: 0,
+            expect: Expect::Root,
+            cut: Cut::Nowhere,
+            scalar_at: 0,
+            reader: Reader::new(),
+            walk: Walk::new(watch),
+        }
+    }
+
+    /// Takes the next characters of the body.
+    pub(super) fn run(&mut self, watch: &Watch, bytes: &[u8]) -> Result<(), ScanError> {
+        let mut at = self.resume(watch, bytes)?;
+        while let Some(&byte) = bytes.get(at) {
+            if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                at += 1;
+                continue;
+            }
+            at = match self.expect {
+                Expect::Value => self.value(watch, bytes, at)?,
+                Expect::CommaOrEnd => self.comma_or_end(watch, byte, at)?,
+                Expect::Key => self.key(watch, bytes, at)?,
+                Expect::Colon if byte == b':' => {
+                    self.expect = Expect::Value;
+                    at + 1
+                }
+                Expect::Colon => return Err(self.malformed(at, "no colon after a key")),
+                Expect::KeyOrEnd if byte == b'}' => self.close(watch, at)?,
+                Expect::KeyOrEnd => self.key(watch, bytes, at)?,
+                Expect::ValueOrEnd if byte == b']' => self.close(watch, at)?,
+                Expect::ValueOrEnd => self.value(watch, bytes, at)?,
+                Expect::Root => self.root(watch, bytes, at)?,
+                Expect::Nothing => return Err(ScanError::TrailingBytes { at: self.place(at) }),
+            };
+        }
+        self.base += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The body is over.
+    pub(super) fn end(self) -> Result<Signals, ScanError> {
+        match self.expect {
+            Expect::Nothing => Ok(self.walk.signals),
+            Expect::Root => Err(ScanError::Empty),
+            _ => Err(ScanError::Truncated { at: self.base }),
+        }
+    }
+
+    #[inline]
+    fn resume(&mut self, watch: &Watch, bytes: &[u8]) -> Result<usize, ScanError> {
+        match std::mem::replace(&mut self.cut, Cut::Nowhere) {
+            Cut::Nowhere => Ok(0),
+            Cut::Key => self.key_on(watch, bytes, 0, 0),
+            Cut::String => self.string_on(watch, bytes, 0, 0),
+            Cut::Number(number) => self.number(watch, bytes, 0, number),
+            Cut::Literal { word, seen } => self.literal(watch, bytes, 0, word, seen),
+        }
+    }
+
+    fn root(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+        match bytes[at] {
+            b'{' => {
+                self.walk.signals.root_open = self.place(at + 1);
+                self.walk.signals.root_empty = true;
+                self.open(watch, at, true)
+            }
+            b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                Err(ScanError::RootNotObject { at: self.place(at) })
+            }
+            _ if bytes[at..].starts_with(b"\xEF\xBB\xBF") => Err(self.malformed(at, "a byte order mark")),
+            _ => Err(self.malformed(at, "no JSON")),
+        }
+    }
+
+    #[inline]
+    fn comma_or_end(&mut self, watch: &Watch, byte: u8, at: usize) -> Result<usize, ScanError> {
+        match (byte, self.walk.is_in_object()) {
+            (b',', true) => {
+                self.expect = Expect::Key;
+                Ok(at + 1)
+            }
+            (b',', false) => {
+                self.expect = Expect::Value;
+                self.walk.element(watch);
+                Ok(at + 1)
+            }
+            (b'}', true) | (b']', false) => self.close(watch, at),
+            (_, true) => Err(self.malformed(at, "neither a comma nor a brace after a member")),
+            (_, false) => Err(self.malformed(at, "neither a comma nor a bracket after an element")),
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+        let (word, number) = match bytes[at] {
+            b'"' => return self.string(watch, bytes, at),
+            b'{' => return self.open(watch, at, true),
+            b'[' => return self.open(watch, at, false),
+            b't' => (TRUE, None),
+            b'f' => (FALSE, None),
+            byte => (NULL, Number::begin(byte)),
+        };
+        self.scalar_at = self.place(at);
+        match number {
+            Some(number) => self.number(watch, bytes, at + 1, number),
+            None => self.literal(watch, bytes, at, word, 0),
+        }
+    }
+
+    fn open(&mut self, watch: &Watch, at: usize, brace: bool) -> Result<usize, ScanError> {
+        self.walk.open(watch, brace, self.place(at))?;
+        self.expect = if brace { Expect::KeyOrEnd } else { Expect::ValueOrEnd };
+        Ok(at + 1)
+    }
+
+    fn close(&mut self, watch: &Watch, at: usize) -> Result<usize, ScanError> {
+        self.walk.close(watch, self.place(at))?;
+        self.expect = if self.walk.is_at_top() { Expect::Nothing } else { Expect::CommaOrEnd };
+        Ok(at + 1)
+    }
+
+    #[inline]
+    fn key(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+        if bytes[at] != b'"' {
+            return Err(self.malformed(at, "no key where one is due"));
+        }
+        self.walk.signals.root_empty = false;
+        let from = at + 1;
+        let dull = plain(&bytes[from..]);
+        let is_read = self.walk.is_in_read_object();
+        if bytes.get(from + dull) != Some(&b'"') {
+            let usage = if is_read { Use::Take } else { Use::Check };
+            self.reader.begin(usage, watch.key_bytes_max, self.place(at));
+            return self.key_on(watch, bytes, from, dull);
+        }
+        if is_read {
+            let kept = &bytes[from..from + dull];
+            self.walk
+                .member(watch, Key { kept, bytes: dull, hash: Hash::of(kept), start: self.place(at) })?;
+        } else {
+            self.walk.pass_member();
+        }
+        self.expect = Expect::Colon;
+        Ok(from + dull + 1)
+    }
+
+    fn key_on(&mut self, watch: &Watch, bytes: &[u8], at: usize, dull: usize) -> Result<usize, ScanError> {
+        let Some(end) = self.reader.read(bytes, at, dull, self.base)? else {
+            self.cut = Cut::Key;
+            return Ok(bytes.len());
+        };
+        if self.walk.is_in_read_object() {
+            let Reader { kept, bytes, hash, start, .. } = &self.reader;
+            self.walk.member(watch, Key { kept, bytes: *bytes, hash: hash.finish(), start: *start })?;
+        } else {
+            self.walk.pass_member();
+        }
+        self.expect = Expect::Colon;
+        Ok(end)
+    }
+
+    #[inline]
+    fn string(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+        let from = at + 1;
+        let dull = plain(&bytes[from..]);
+        if bytes.get(from + dull) == Some(&b'"') {
+            let (kept, end) = (&bytes[from..from + dull], from + dull + 1);
+            let (start, stop) = (self.place(at), self.place(end));
+            self.walk.string(watch, Text { kept, bytes: dull, lone: false, start, end: stop })?;
+            self.expect = Expect::CommaOrEnd;
+            return Ok(end);
+        }
+        // One byte more than is wanted tells whether the last character is whole.
+        let (usage, kept_max) = match watch.node(self.walk.node()) {
+            Some(node) if node.takes_text => (Use::Take, node.text_bytes + 1),
+            Some(node) if node.text_bytes > 0 => (Use::Compare, node.text_bytes + 1),
+            _ => (Use::Skip, 0),
+        };
+        self.reader.begin(usage, kept_max, self.place(at));
+        self.string_on(watch, bytes, from, dull)
+    }
+
+    fn string_on(&mut self, watch: &Watch, bytes: &[u8], at: usize, dull: usize) -> Result<usize, ScanError> {
+        let Some(end) = self.reader.read(bytes, at, dull, self.base)? else {
+            self.cut = Cut::String;
+            return Ok(bytes.len());
+        };
+        let stop = self.place(end);
+        let Reader { kept, bytes, lone, start, .. } = &self.reader;
+        self.walk.string(watch, Text { kept, bytes: *bytes, lone: *lone, start: *start, end: stop })?;
+        self.expect = Expect::CommaOrEnd;
+        Ok(end)
+    }
+
+    fn number(
+        &mut self,
+        watch: &Watch,
+        bytes: &[u8],
+        from: usize,
+        begun: Number,
+    ) -> Result<usize, ScanError> {
+        let mut number = begun;
+        for (at, &byte) in bytes.iter().enumerate().skip(from) {
+            match number.step(byte) {
+                Some(next) => number = next,
+                None if number.is_whole() => {
+                    self.scalar(watch, Kind::Number)?;
+                    return Ok(at);
+                }
+                None => return Err(self.malformed(at, "a number that is not finished")),
+            }
+        }
+        self.cut = Cut::Number(number);
+        Ok(bytes.len())
+    }
+
+    fn literal(
+        &mut self,
+        watch: &Watch,
+        bytes: &[u8],
+        at: usize,
+        word: Literal,
+        seen: usize,
+    ) -> Result<usize, ScanError> {
+        let due = &word.0[seen..];
+        let there = &bytes[at..bytes.len().min(at + due.len())];
+        if let Some(wrong) = there.iter().zip(due).position(|(byte, due)| byte != due) {
+            return Err(self.malformed(at + wrong, "no value where one is due"));
+        }
+        if there.len() == due.len() {
+            self.scalar(watch, word.1)?;
+        } else {
+            self.cut = Cut::Literal { word, seen: seen + there.len() };
+        }
+        Ok(at + there.len())
+    }
+
+    fn scalar(&mut self, watch: &Watch, kind: Kind) -> Result<(), ScanError> {
+        self.expect = Expect::CommaOrEnd;
+        self.walk.scalar(watch, kind, self.scalar_at)
+    }
+
+    #[inline]
+    fn place(&self, at: usize) -> u64 {
+        self.base + at as u64
+    }
+
+    #[cold]
+    fn malformed(&self, at: usize, what: &'static str) -> ScanError {
+        ScanError::Malformed { at: self.place(at), what }
+    }
+}

@@ -1,0 +1,246 @@
+//! What to look for in a body: pointers, compiled to a trie once.
+//!
+//! A node of the trie is a place in the body. An object at a node is one that *the decision reads*: its keys are
+//! checked for duplicates. That is every object on the way to a watched place, and an object at that place itself.
+
+use riparian_config::{Condition, ModelAt, Pointer, Signal, Step, Surface};
+
+use super::{CACHE_KEY_BYTES_MAX, HANDLE_BYTES_MAX, MODEL_BYTES_MAX, SLOTS_MAX};
+
+/// The number of a node.
+pub(super) type NodeId = u16;
+
+/// No node: nothing is watched there, nor below.
+pub(super) const NOWHERE: NodeId = NodeId::MAX;
+
+/// The node of the root object.
+pub(super) const ROOT: NodeId = 0;
+
+/// The pointers of one surface, or of one kind of answer, compiled. Made once, at config load, and shared.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    nodes: Vec<Node>,
+    /// Slots that hold unless something in the body says otherwise.
+    pub(super) held_at_first: u64,
+    /// No key that is longer can be a watched one.
+    pub(super) key_bytes_max: usize,
+}
+
+/// More pointers than a [`Watch`] has slots ([`SLOTS_MAX`]), or pointers with more steps than it has nodes (65,534).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyPointers;
+
+impl std::fmt::Display for TooManyPointers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "more than {SLOTS_MAX} signals for one surface, or pointers with too many steps")
+    }
+}
+
+impl std::error::Error for TooManyPointers {}
+
+/// A place in the body.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    keys: Vec<(Box<[u8]>, NodeId)>,
+    /// The node of every element, when an array is here.
+    pub(super) each: NodeId,
+    pub(super) tests: Vec<Test>,
+    pub(super) onlys: Vec<Only>,
+    pub(super) is_model: bool,
+    pub(super) is_cache_key: bool,
+    /// It is the `id` of an object with an [`Only`].
+    pub(super) is_only_id: bool,
+    /// How many bytes of a string here are worth keeping. 0: none, it can be skipped.
+    pub(super) text_bytes: usize,
+    /// A string here may be taken over, so it must mean one thing only.
+    pub(super) takes_text: bool,
+}
+
+/// A signal that the value at a node decides alone.
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub(super) slot: u8,
+    pub(super) when: When,
+    /// A string that passes is captured.
+    pub(super) captures: bool,
+}
+
+/// [`Condition`], less the one that needs the whole object.
+#[derive(Clone, Debug)]
+pub(super) enum When {
+    Present,
+    String,
+    True,
+    OneOf(Vec<Box<[u8]>>),
+    UnlessFalse,
+}
+
+/// A signal that an object's keys decide: `id` among them, and none outside the list.
+#[derive(Clone, Debug)]
+pub(super) struct Only {
+    pub(super) slot: u8,
+    pub(super) keys: Vec<Box<[u8]>>,
+    pub(super) captures: bool,
+}
+
+impl Watch {
+    /// Compiles a surface's signals, model and cache key. Signal `i` of the surface is slot `i`.
+    ///
+    /// # Errors
+    /// When there are more than [`SLOTS_MAX`] signals.
+    pub fn compile(surface: &Surface) -> Result<Self, TooManyPointers> {
+        let mut watch = Self::new();
+        for (index, signal) in surface.signals.iter().enumerate() {
+            watch.signal(slot(index)?, signal)?;
+        }
+        if matches!(surface.model, ModelAt::Required | ModelAt::Optional) {
+            let node = watch.child(ROOT, "model")?;
+            watch.nodes[usize::from(node)].is_model = true;
+            watch.take_text(node, MODEL_BYTES_MAX);
+        }
+        if let Some(pointer) = &surface.cache_key {
+            let node = watch.reach(pointer)?;
+            watch.nodes[usize::from(node)].is_cache_key = true;
+            watch.take_text(node, CACHE_KEY_BYTES_MAX);
+        }
+        Ok(watch)
+    }
+
+    /// Watches plain pointers, as in an answer. Pointer `i` is slot `i`: it is held when something other than null is
+    /// there, a string there is captured, and [`Signals::is_false`](super::Signals::is_false) tells of a `false`.
+    ///
+    /// # Errors
+    /// When there are more than [`SLOTS_MAX`] pointers.
+    pub fn pointers(list: &[Pointer]) -> Result<Self, TooManyPointers> {
+        let mut watch = Self::new();
+        for (index, pointer) in list.iter().enumerate() {
+            let node = watch.reach(pointer)?;
+            watch.test(node, Test { slot: slot(index)?, when: When::Present, captures: true });
+        }
+        Ok(watch)
+    }
+
+    /// The node `id`, or `None` for [`NOWHERE`].
+    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(usize::from(id))
+    }
+
+    fn new() -> Self {
+        Self { nodes: vec![Node::new()], held_at_first: 0, key_bytes_max: 0 }
+    }
+
+    fn signal(&mut self, slot: u8, signal: &Signal) -> Result<(), TooManyPointers> {
+        let node = self.reach(&signal.at)?;
+        let captures = signal.handle.is_some();
+        let when = match &signal.when {
+            Condition::Present => When::Present,
+            Condition::String => When::String,
+            Condition::True => When::True,
+            Condition::OneOf(words) => When::OneOf(words.iter().map(|word| word.as_bytes().into()).collect()),
+            Condition::UnlessFalse => {
+                self.held_at_first |= 1 << slot;
+                When::UnlessFalse
+            }
+            Condition::OnlyKeys(keys) => {
+                let keys: Vec<Box<[u8]>> = keys.iter().map(|key| key.as_bytes().into()).collect();
+                self.longest_key(keys.iter().map(|key| key.len()).max().unwrap_or(0));
+                self.nodes[usize::from(node)].onlys.push(Only { slot, keys, captures });
+                let id = self.child(node, "id")?;
+                self.nodes[usize::from(id)].is_only_id = true;
+                self.take_text(id, HANDLE_BYTES_MAX);
+                return Ok(());
+            }
+        };
+        self.test(node, Test { slot, when, captures });
+        Ok(())
+    }
+
+    fn test(&mut self, node: NodeId, test: Test) {
+        if let When::OneOf(words) = &test.when {
+            let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
+            let kept = &mut self.nodes[usize::from(node)].text_bytes;
+            // One more than the longest would do to tell them apart; the length is kept beside the text.
+            *kept = longest.max(*kept).max(1);
+        }
+        if test.captures {
+            self.take_text(node, HANDLE_BYTES_MAX);
+        }
+        self.nodes[usize::from(node)].tests.push(test);
+    }
+
+    fn take_text(&mut self, node: NodeId, bytes: usize) {
+        let node = &mut self.nodes[usize::from(node)];
+        node.text_bytes = node.text_bytes.max(bytes);
+        node.takes_text = true;
+    }
+
+    fn longest_key(&mut self, bytes: usize) {
+        self.key_bytes_max = self.key_bytes_max.max(bytes);
+    }
+
+    fn reach(&mut self, pointer: &Pointer) -> Result<NodeId, TooManyPointers> {
+        pointer.0.iter().try_fold(ROOT, |node, step| match step {
+            Step::Key(key) => self.child(node, key),
+            Step::Each => self.each(node),
+        })
+    }
+
+    fn child(&mut self, node: NodeId, key: &str) -> Result<NodeId, TooManyPointers> {
+        if let Some(child) = self.nodes[usize::from(node)].child(key.as_bytes()) {
+            return Ok(child);
+        }
+        let child = self.add()?;
+        self.nodes[usize::from(node)].keys.push((key.as_bytes().into(), child));
+        self.longest_key(key.len());
+        Ok(child)
+    }
+
+    fn each(&mut self, node: NodeId) -> Result<NodeId, TooManyPointers> {
+        match self.nodes[usize::from(node)].each {
+            NOWHERE => {
+                let child = self.add()?;
+                self.nodes[usize::from(node)].each = child;
+                Ok(child)
+            }
+            child => Ok(child),
+        }
+    }
+
+    fn add(&mut self) -> Result<NodeId, TooManyPointers> {
+        let id =
+            NodeId::try_from(self.nodes.len()).ok().filter(|&id| id != NOWHERE).ok_or(TooManyPointers)?;
+        self.nodes.push(Node::new());
+        Ok(id)
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        Self {
+            keys: Vec::new(),
+            each: NOWHERE,
+            tests: Vec::new(),
+            onlys: Vec::new(),
+            is_model: false,
+            is_cache_key: false,
+            is_only_id: false,
+            text_bytes: 0,
+            takes_text: false,
+        }
+    }
+
+    /// The node of the member `key`. A handful of keys at most, told apart by their length most of the time: a list is
+    /// faster than a map.
+    pub(super) fn child(&self, key: &[u8]) -> Option<NodeId> {
+        self.keys.iter().find(|(own, _)| **own == *key).map(|&(_, child)| child)
+    }
+
+    /// The slots of [`Self::onlys`], as a set.
+    pub(super) fn only_slots(&self) -> u64 {
+        self.onlys.iter().fold(0, |slots, only| slots | 1 << only.slot)
+    }
+}
+
+fn slot(index: usize) -> Result<u8, TooManyPointers> {
+    u8::try_from(index).ok().filter(|&slot| usize::from(slot) < SLOTS_MAX).ok_or(TooManyPointers)
+}
