@@ -69,6 +69,14 @@ pub struct Term {
     pub prefer: Vec<CloudName>,
 }
 
+impl Term {
+    /// Whether `at` lies in its half-open span.
+    #[must_use]
+    pub fn is_in_force(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
+}
+
 /// Which requests a term speaks of. Every condition that is given must hold; within one, any of its values.
 /// A request of grade `unknown` is met only by a term that names that grade.
 #[derive(Clone, Debug, Default)]

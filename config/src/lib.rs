@@ -6,18 +6,30 @@
 
 mod cloud;
 mod contract;
+mod decode;
+mod fault;
 mod grade;
 mod limits;
 mod listener;
 mod name;
+mod owner;
 mod pattern;
+mod read;
+mod scalar;
 mod secret;
+mod sections;
 mod session;
+mod suggest;
 mod surface;
+mod surfaces;
+mod table;
 mod telemetry;
+mod tree;
+mod url;
 
 pub use cloud::*;
 pub use contract::*;
+pub use fault::{Fault, Faults, Place};
 pub use grade::*;
 pub use jiff::Timestamp;
 pub use limits::*;
@@ -56,4 +68,16 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// Every surface that is recognised, and the vendors, the operator's included.
     pub surfaces: Surfaces,
+}
+
+impl Config {
+    /// Reads `text`; `file` is the name that faults give as its place.
+    ///
+    /// # Errors
+    /// Every fault of the text at once.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Faults> {
+        let mut found = fault::Found::default();
+        let config = tree::load(text, &mut found).and_then(|root| decode::config(&root, &mut found));
+        found.finish(config, text, file)
+    }
 }

@@ -1,0 +1,67 @@
+//! The tree to checked values: each section by its table, then what sections must not say together.
+
+mod clouds;
+mod contract;
+mod listeners;
+mod naming;
+mod running;
+
+use crate::fault::Found;
+use crate::read::{Fields, first_line};
+use crate::sections::FILE;
+use crate::tree::{Node, Value, core};
+use crate::{Config, Surfaces};
+
+/// Reads the root. `None` only with a fault.
+pub(crate) fn config(root: &Node, found: &mut Found) -> Option<Config> {
+    let file = Fields::open(root, first_line(root), &FILE, found)?;
+    version(&file, found);
+
+    let (listeners, admin) = listeners::listeners(&file, found);
+    let limits = running::limits(&file, found);
+    let clouds = clouds::clouds(&file, limits.as_ref(), found);
+    let mut surfaces = Surfaces::built_in();
+    naming::vendors(&file, &mut surfaces, found);
+    let products = naming::products(&file, &surfaces, found);
+    let contract = contract::contract(&file, &surfaces, found);
+    let sessions = running::sessions(&file, found);
+    let retries = running::retries(&file, found);
+    let health = running::health(&file, found);
+    let balance = running::balance(&file, found);
+    let telemetry = running::telemetry(&file, found);
+
+    Some(Config {
+        listeners,
+        admin,
+        clouds,
+        products,
+        contract: contract?,
+        sessions: sessions?,
+        limits: limits?,
+        retries: retries?,
+        health: health?,
+        balance: balance?,
+        telemetry: telemetry?,
+        surfaces,
+    })
+}
+
+fn version(file: &Fields<'_>, found: &mut Found) {
+    let Some(entry) = file.entry("version") else { return };
+    match &entry.node.value {
+        Value::Scalar { text, plain: true } if text == "1" => {}
+        Value::Scalar { text, plain } if !entry.node.is_null() => {
+            let other = *plain && core(text) == crate::tree::Core::Int;
+            let why = if other {
+                "this program reads version 1 of the format and no other"
+            } else {
+                "the version is the number 1, without quotes"
+            };
+            found.fault(entry.node.at, format!("`version` is `{text}`"), why, "`version: 1`");
+        }
+        _ => {
+            let kind = &crate::table::Kind::Version;
+            file.wrong(&entry.node, crate::read::value_at(entry), "version", kind, found);
+        }
+    }
+}

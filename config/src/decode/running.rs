@@ -1,0 +1,126 @@
+//! How the process runs: sessions, limits, retries, health, balance, telemetry.
+
+use super::clouds::secret;
+use crate::fault::Found;
+use crate::read::{Fields, value_at};
+use crate::sections::{FILE_REF, TELEMETRY};
+use crate::tree::Value;
+use crate::{AccessLog, Balance, Health, Limits, Pins, Retries, Sessions, Telemetry};
+
+pub(super) fn sessions(file: &Fields<'_>, found: &mut Found) -> Option<Sessions> {
+    let fields = file.section_or_empty("sessions", found)?;
+    let header = fields.header("header", found);
+    let key = secret(&fields, "key", found);
+    let baggage = fields.flag("baggage", found);
+    let pins = pins(&fields, found);
+    Some(Sessions { header: header?, key, baggage: baggage?, pins: pins? })
+}
+
+fn pins(sessions: &Fields<'_>, found: &mut Found) -> Option<Pins> {
+    let fields = sessions.section_or_empty("pins", found)?;
+    let (ttl, sweep) = (fields.span("ttl", found), fields.span("sweep", found));
+    let (max, per_tenant) = (fields.count("max", found), fields.count("per_tenant", found));
+    at_most(&fields, ("per_tenant", per_tenant), ("max", max), "a tenant's pins are a part of all", found);
+    let why = "expired pins would be kept longer than they were good for";
+    at_most(&fields, ("sweep", sweep), ("ttl", ttl), why, found);
+    Some(Pins { ttl: ttl?, max: max?, per_tenant: per_tenant?, sweep: sweep? })
+}
+
+pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
+    let fields = file.section_or_empty("limits", found)?;
+    let (body, held_bodies) = (fields.size("body", found), fields.size("held_bodies", found));
+    let (head, target) = (fields.size("head", found), fields.size("target", found));
+    let headers = fields.count("headers", found);
+    let head_within = fields.span("head_within", found);
+    let body_within = fields.span("body_within", found);
+    let connect_within = fields.span("connect_within", found);
+    let first_byte_within = fields.span("first_byte_within", found);
+    let idle = fields.span("idle", found);
+    let keepalive = fields.span("keepalive", found);
+    let streams = fields.count("streams", found);
+    let drain_within = fields.span("drain_within", found);
+    let why = "one body of the full size would never find room";
+    at_most(&fields, ("body", body), ("held_bodies", held_bodies), why, found);
+    at_most(&fields, ("target", target), ("head", head), "the target is a part of the head", found);
+    Some(Limits {
+        body: body?,
+        held_bodies: held_bodies?,
+        head: head?,
+        target: target?,
+        headers: headers?,
+        head_within: head_within?,
+        body_within: body_within?,
+        connect_within: connect_within?,
+        first_byte_within: first_byte_within?,
+        idle: idle?,
+        keepalive: keepalive?,
+        streams: streams?,
+        drain_within: drain_within?,
+    })
+}
+
+/// Reports `part` over `whole`, at the one of them that the file gives.
+fn at_most<T: PartialOrd>(
+    fields: &Fields<'_>,
+    part: (&str, Option<T>),
+    whole: (&str, Option<T>),
+    why: &str,
+    found: &mut Found,
+) {
+    let ((small, Some(part)), (large, Some(whole))) = (part, whole) else { return };
+    if part > whole {
+        let at = fields.value_at(if fields.has(small) { small } else { large });
+        let instead = format!("a smaller `{small}`, or a larger `{large}`");
+        found.fault(at, format!("`{small}` is over `{large}`"), why, instead);
+    }
+}
+
+pub(super) fn retries(file: &Fields<'_>, found: &mut Found) -> Option<Retries> {
+    let fields = file.section_or_empty("retries", found)?;
+    let attempts = fields.count32("attempts", found);
+    let budget_percent = fields.count32("budget_percent", found);
+    let budget_floor = fields.count32("budget_floor", found);
+    Some(Retries { attempts: attempts?, budget_percent: budget_percent?, budget_floor: budget_floor? })
+}
+
+pub(super) fn health(file: &Fields<'_>, found: &mut Found) -> Option<Health> {
+    let fields = file.section_or_empty("health", found)?;
+    let (down_after, down_for) = (fields.count32("down_after", found), fields.span("down_for", found));
+    Some(Health { down_after: down_after?, down_for: down_for? })
+}
+
+pub(super) fn balance(file: &Fields<'_>, found: &mut Found) -> Option<Balance> {
+    Some(match file.word("balance", found)? {
+        "least_in_flight" => Balance::LeastInFlight,
+        _ => Balance::Rendezvous,
+    })
+}
+
+pub(super) fn telemetry(file: &Fields<'_>, found: &mut Found) -> Option<Telemetry> {
+    let fields = file.section_or_empty("telemetry", found)?;
+    let access_log = access_log(&fields, found);
+    let response_headers = fields.flag("response_headers", found);
+    Some(Telemetry { access_log: access_log?, response_headers: response_headers? })
+}
+
+fn access_log(fields: &Fields<'_>, found: &mut Found) -> Option<AccessLog> {
+    if let Some(entry) = fields.entry("access_log") {
+        match &entry.node.value {
+            Value::Map(_) => {
+                let file = Fields::open(&entry.node, entry.key_at, &FILE_REF, found)?;
+                return file.path("file", found).map(AccessLog::File);
+            }
+            Value::Scalar { .. } if !entry.node.is_null() => {}
+            _ => {
+                let kind = &TELEMETRY.field("access_log")?.kind;
+                fields.wrong(&entry.node, value_at(entry), "access_log", kind, found);
+                return None;
+            }
+        }
+    }
+    Some(match fields.word("access_log", found)? {
+        "stderr" => AccessLog::Stderr,
+        "off" => AccessLog::Off,
+        _ => AccessLog::Stdout,
+    })
+}
