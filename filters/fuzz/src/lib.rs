@@ -1,0 +1,8 @@
+//! The bodies of the fuzz targets: take any bytes, panic when a promise is broken.
+
+pub mod entropy;
+pub mod form;
+pub mod json;
+pub mod reference;
+pub mod scan;
+pub mod surfaces;

@@ -1,0 +1,86 @@
+//! Stages 7 and 8 in one call: the function that production and `explain` share.
+
+use crate::classify::Classified;
+use crate::decision::Decision;
+use crate::identify::{Session, SessionId, SessionSource, Tenant};
+use crate::judge::{Facts, HealthView, Owner, judge};
+use crate::policy::Policy;
+use crate::select::select;
+use riparian_config::{Grade, Timestamp};
+
+/// What was recalled of the handles that a request cites.
+#[derive(Clone, Copy, Debug)]
+pub struct Recalled<'a> {
+    /// Where each lives, in the order of the handles.
+    pub owners: &'a [Owner],
+    /// The session of the first one that is known.
+    pub lineage: Option<SessionId>,
+}
+
+/// The moment of a decision: what differs when the same request comes again.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// Which endpoints are down.
+    pub health: HealthView<'a>,
+    /// Requests in flight, by endpoint.
+    pub in_flight: &'a [u32],
+    /// 16 bytes that nobody can foresee: a session is minted from them, and stateless requests are spread by them.
+    pub random: [u8; 16],
+}
+
+/// Decides where a request may go. `named` is the session that its head names.
+#[must_use]
+pub fn decide(
+    policy: &Policy,
+    classified: &Classified<'_>,
+    tenant: Tenant,
+    named: Option<Session>,
+    recalled: Recalled<'_>,
+    moment: Moment<'_>,
+) -> Decision {
+    let session = session(classified.grade, named, recalled.lineage, moment.random);
+    let affinity = session
+        .map(|session| session.id.affinity())
+        .or_else(|| classified.cache_key.map(|key| policy.keys.cache_affinity(tenant, key)));
+    let facts = Facts {
+        now: moment.now,
+        surface: classified.surface,
+        grade: classified.grade,
+        model: classified.model,
+        owners: recalled.owners,
+        health: moment.health,
+        affinity,
+        seed: SessionId::mint(moment.random).affinity(),
+        in_flight: moment.in_flight,
+    };
+    let ruling = judge(policy, &facts);
+    Decision {
+        surface: classified.surface,
+        grade: classified.grade,
+        class: ruling.class,
+        vendor: ruling.vendor,
+        tenant,
+        session,
+        epoch: ruling.epoch,
+        terms: ruling.cell.terms.iter().copied().collect(),
+        verdict: select(policy, &ruling, &facts),
+    }
+}
+
+/// The lineage of a handle outranks what the head says; a session is minted only where state begins or goes on.
+fn session(
+    grade: Grade,
+    named: Option<Session>,
+    lineage: Option<SessionId>,
+    random: [u8; 16],
+) -> Option<Session> {
+    let lineage = lineage.map(|id| Session { id, source: SessionSource::Lineage });
+    let minted = || {
+        (Grade::Creates..Grade::Unknown)
+            .contains(&grade)
+            .then(|| Session { id: SessionId::mint(random), source: SessionSource::Minted })
+    };
+    lineage.or(named).or_else(minted)
+}

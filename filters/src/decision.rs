@@ -1,0 +1,207 @@
+//! One `Decision`, and the closed list of reasons that six readers share: the response header, the access log, the metric
+//! label, `explain`, the refusal's `code` and the table in the docs all use [`Reason::as_str`].
+
+use crate::identify::{Session, Tenant};
+use crate::policy::{EndpointId, SurfaceNumber};
+use riparian_config::{Class, Grade};
+use smallvec::SmallVec;
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident $word:literal $status:literal $advice:literal;)*) => {
+        /// Why a request went where it went, or why it went nowhere. A closed list.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it, everywhere.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The HTTP status of the answer; 200 where the request goes on and the endpoint answers.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// One sentence for the client, safe to show: it names no host, no credential and no other tenant.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The terms in force name clouds, and one of their endpoints serves the request.
+    Designated "designated" 200 "The request goes to a cloud that the contract designates.";
+    /// A handle's owner is allowed, and up.
+    Held "held" 200 "The request goes to the endpoint that holds the state it cites.";
+
+    /// No term in force speaks of the request, and `otherwise` is `refuse`.
+    NoTerm "no_term" 403 "No term of the contract in force allows this request.";
+    /// The terms in force leave no cloud: their `only` sets have nothing in common.
+    TermsConflict "terms_conflict" 403 "Terms of the contract contradict each other for this request and leave no cloud.";
+    /// A `never` took the last cloud away.
+    Forbidden "forbidden" 403 "A term of the contract forbids every cloud that would otherwise be allowed.";
+    /// Within `clock_skew` of a boundary: both sides allow something, but nothing in common. It passes.
+    EpochBoundary "epoch_boundary" 503 "The contract's terms change at this moment, and no cloud is allowed both before and after.";
+    /// The operation is not in the surface table, and no term names the grade `unknown`.
+    Unrecognised "unrecognised" 403 "This API operation is not recognised, so it cannot be judged; it is refused unless a term allows grade unknown.";
+    /// The owner's cloud is outside the designation: the terms changed under a living session.
+    OwnerNotDesignated "owner_not_designated" 403 "The state that this request cites lives in a cloud that the contract in force does not allow for it.";
+    /// The owner is no longer in the configuration.
+    OwnerRemoved "owner_removed" 403 "The state that this request cites lives at an endpoint that is no longer configured.";
+
+    /// A handle that was never seen, or has expired, or belongs to another tenant: these are not told apart.
+    UnknownHandle "unknown_handle" 400 "The request cites state that is not known here: it was never seen, has expired, or was created before the proxy.";
+    /// Two handles in one request live at two endpoints.
+    OwnersDiffer "owners_differ" 400 "The request cites state at two different endpoints; no single endpoint can serve it.";
+    /// No endpoint of the designated clouds has this operation and this model.
+    NotServed "not_served" 404 "No endpoint of the clouds that the contract designates serves this operation with this model.";
+
+    /// The pinned endpoint is down. Never replaced.
+    OwnerUnavailable "owner_unavailable" 503 "The endpoint that holds the state this request cites is unavailable; no other can stand in for it.";
+    /// Every candidate is down.
+    EndpointsDown "endpoints_down" 503 "Every endpoint that the contract allows for this request is unavailable.";
+
+    /// The head is not what RFC 9112 allows, or is ambiguous.
+    HeadMalformed "head_malformed" 400 "The request's head is malformed or ambiguous.";
+    /// The head is over a limit.
+    HeadTooLarge "head_too_large" 431 "The request's head is over the limit.";
+    /// The target is over the limit.
+    TargetTooLong "target_too_long" 414 "The request's target is over the limit.";
+    /// The head did not arrive in time.
+    HeadTimeout "head_timeout" 408 "The request's head did not arrive in time.";
+    /// A socket was asked for where none is carried.
+    UpgradeRefused "upgrade_refused" 426 "This proxy does not carry WebSocket upgrades here; use HTTP.";
+    /// `CONNECT` and `TRACE` are never carried.
+    MethodRefused "method_refused" 405 "This method is not carried.";
+
+    /// The body is not what its surface takes.
+    BodyMalformed "body_malformed" 400 "The request's body is malformed.";
+    /// Two parsers could read the body differently.
+    BodyAmbiguous "body_ambiguous" 400 "The request's body is ambiguous: two parsers could read it differently.";
+    /// Over `limits.body`.
+    BodyTooLarge "body_too_large" 413 "The request's body is over the limit.";
+    /// A content encoding, or a content type that the surface does not take: the body cannot be read.
+    BodyEncoded "body_encoded" 415 "The request's body is encoded, or of a type that this operation does not take, so it cannot be read.";
+    /// The body did not arrive in time.
+    BodyTimeout "body_timeout" 408 "The request's body did not arrive in time.";
+    /// The surface needs a model and the request names none.
+    ModelMissing "model_missing" 400 "The request names no model.";
+    /// The path names one model and the body another.
+    ModelAmbiguous "model_ambiguous" 400 "The request's path and body name different models.";
+
+    /// A limit of the whole process: requests in flight, or bytes of held bodies.
+    Overloaded "overloaded" 503 "The proxy is at its limit of requests in flight or of held bodies.";
+
+    /// No endpoint of the candidate set accepted a connection.
+    UpstreamConnect "upstream_connect" 502 "No endpoint that the contract allows for this request accepted a connection.";
+    /// The endpoint's certificate was not accepted.
+    TlsVerify "tls_verify" 502 "The endpoint's certificate could not be verified.";
+    /// The endpoint did not answer in time.
+    UpstreamTimeout "upstream_timeout" 504 "The endpoint did not answer in time.";
+    /// The endpoint broke the connection, or answered what is no HTTP.
+    UpstreamReset "upstream_reset" 502 "The endpoint broke the connection before it answered.";
+    /// A fault of the proxy's own.
+    Internal "internal" 500 "The proxy failed to carry the request.";
+}
+
+impl Reason {
+    /// Whether the request goes on.
+    #[must_use]
+    pub const fn allows(self) -> bool {
+        matches!(self, Self::Designated | Self::Held)
+    }
+
+    /// Whether a client may try the same request again later: where it may, the answer has `Retry-After`.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::OwnerUnavailable | Self::EndpointsDown | Self::Overloaded | Self::EpochBoundary)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What was decided about where a request may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Any of these, in this order. Never empty.
+    Free(Candidates),
+    /// This one and no other.
+    Hold(EndpointId),
+    /// None.
+    Refuse(Reason),
+}
+
+impl Verdict {
+    /// `free`, `hold` or `refuse`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Free(_) => "free",
+            Self::Hold(_) => "hold",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Free(_) => Reason::Designated,
+            Self::Hold(_) => Reason::Held,
+            Self::Refuse(reason) => *reason,
+        }
+    }
+
+    /// Every endpoint that may be tried, in order; retries and failover walk along it and know nothing else.
+    #[must_use]
+    pub fn endpoints(&self) -> &[EndpointId] {
+        match self {
+            Self::Free(candidates) => candidates,
+            Self::Hold(owner) => std::slice::from_ref(owner),
+            Self::Refuse(_) => &[],
+        }
+    }
+}
+
+/// Endpoints in the order in which they are tried.
+pub type Candidates = SmallVec<[EndpointId; 8]>;
+
+/// All that was decided for one request, with reasons. It is computed once, before any balancing; retry, failover,
+/// the log and the answer's headers read it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Which API operation; `None` when unrecognised.
+    pub surface: Option<SurfaceNumber>,
+    /// How much state.
+    pub grade: Grade,
+    /// What the enforced reading makes of it.
+    pub class: Class,
+    /// The index of the vendor in the surface table, if the request has one.
+    pub vendor: Option<usize>,
+    /// Who asks.
+    pub tenant: Tenant,
+    /// Which session, and where that was found.
+    pub session: Option<Session>,
+    /// Which span of unchanging terms, counted from the oldest.
+    pub epoch: u32,
+    /// Indexes of the terms that matched, in the contract's order.
+    pub terms: SmallVec<[u16; 4]>,
+    /// Where it may go.
+    pub verdict: Verdict,
+}

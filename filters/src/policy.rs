@@ -1,0 +1,191 @@
+//! The whole configuration, compiled for the hot path: what a request needs is an index or one hash away.
+
+use crate::identify::Keys;
+use crate::patterns::PatternMap;
+use crate::scan::Watch;
+use crate::surface::{Recognised, Router};
+use crate::table::{CloudSet, Table};
+use riparian_config::{CloudName, Config, Dialect, Endpoint, EndpointName, ModelAt, Surface, Timeouts};
+use std::collections::HashMap;
+
+/// A surface's index in the table.
+pub type SurfaceNumber = usize;
+
+/// An endpoint's index in the configuration, clouds in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub u16);
+
+/// An endpoint as the decision sees it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its own part of the configuration.
+    pub endpoint: Endpoint,
+    /// The index of its cloud.
+    pub cloud: usize,
+    /// Its cloud's name.
+    pub cloud_name: CloudName,
+    /// What stands in the `Host` header.
+    pub authority: String,
+    models: Option<HashMap<String, String>>,
+}
+
+/// A compiled configuration. Immutable; one is shared by all requests that began under it.
+#[derive(Debug)]
+pub struct Policy {
+    /// The configuration it was compiled from.
+    pub config: Config,
+    /// The compiled contract.
+    pub table: Table,
+    /// The key of all digests.
+    pub keys: Keys,
+    router: Router,
+    watches: Vec<Watch>,
+    answers: Vec<Option<crate::learn::Answer>>,
+    vendors: PatternMap<usize>,
+    places: Vec<Place>,
+    names: HashMap<EndpointName, EndpointId>,
+}
+
+impl Policy {
+    /// Compiles a checked configuration.
+    ///
+    /// # Errors
+    /// Only for a surface table that the built-in one is tested not to be: colliding paths, or too many pointers.
+    pub fn compile(config: Config, keys: Keys) -> Result<Self, String> {
+        let surfaces = &config.surfaces;
+        let router = Router::compile(surfaces)?;
+        let watches = surfaces
+            .surfaces
+            .iter()
+            .map(|surface| Watch::compile(surface).map_err(|error| format!("{}: {error}", surface.id)))
+            .collect::<Result<_, _>>()?;
+        let answers =
+            surfaces.surfaces.iter().map(crate::learn::Answer::compile).collect::<Result<_, _>>()?;
+        let vendors = PatternMap::new(
+            surfaces
+                .vendors
+                .iter()
+                .enumerate()
+                .flat_map(|(number, vendor)| vendor.models.iter().map(move |pattern| (pattern, number))),
+        );
+        let places: Vec<Place> = config
+            .clouds
+            .iter()
+            .enumerate()
+            .flat_map(|(cloud, owner)| {
+                owner.endpoints.iter().map(move |endpoint| Place {
+                    endpoint: endpoint.clone(),
+                    cloud,
+                    cloud_name: owner.name.clone(),
+                    authority: endpoint.url.authority(),
+                    models: endpoint.models.as_ref().map(|models| models.iter().cloned().collect()),
+                })
+            })
+            .collect();
+        let names = places
+            .iter()
+            .enumerate()
+            .map(|(at, place)| {
+                Ok((
+                    place.endpoint.name.clone(),
+                    EndpointId(u16::try_from(at).map_err(|_| "over 65,536 endpoints")?),
+                ))
+            })
+            .collect::<Result<_, &str>>()?;
+        let table = Table::compile(&config);
+        Ok(Self { router, watches, answers, vendors, places, names, table, keys, config })
+    }
+
+    /// The operation that `method` and `path` name, if any.
+    #[must_use]
+    pub fn recognise<'a>(&self, method: &str, path: &'a str) -> Option<Recognised<'a>> {
+        self.router.recognise(method, path)
+    }
+
+    /// A surface by its number.
+    #[must_use]
+    pub fn surface(&self, number: SurfaceNumber) -> &Surface {
+        &self.config.surfaces.surfaces[number]
+    }
+
+    /// What to look for in a surface's request body.
+    #[must_use]
+    pub fn watch(&self, number: SurfaceNumber) -> &Watch {
+        &self.watches[number]
+    }
+
+    /// What to look for in a surface's answers, if they give birth to handles.
+    #[must_use]
+    pub fn answer(&self, number: SurfaceNumber) -> Option<&crate::learn::Answer> {
+        self.answers[number].as_ref()
+    }
+
+    /// Whose model it is: the vendor that claims its name, else the surface's own; none without a surface.
+    #[must_use]
+    pub fn vendor(&self, surface: Option<SurfaceNumber>, model: Option<&str>) -> Option<usize> {
+        let claimed = model.and_then(|model| self.vendors.lookup(model));
+        claimed.or_else(|| {
+            let own = &self.surface(surface?).vendor;
+            self.config.surfaces.vendors.iter().position(|vendor| vendor.name == *own)
+        })
+    }
+
+    /// Every endpoint, by its id's order.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// An endpoint by its id.
+    #[must_use]
+    pub fn place(&self, id: EndpointId) -> &Place {
+        &self.places[usize::from(id.0)]
+    }
+
+    /// An endpoint by its name.
+    #[must_use]
+    pub fn endpoint_named(&self, name: &EndpointName) -> Option<EndpointId> {
+        self.names.get(name).copied()
+    }
+
+    /// Every endpoint of `clouds`.
+    pub fn endpoints_of(&self, clouds: CloudSet) -> impl Iterator<Item = (EndpointId, &Place)> {
+        (0u16..).map(EndpointId).zip(&self.places).filter(move |(_, place)| clouds.contains(place.cloud))
+    }
+}
+
+impl Place {
+    /// Whether this endpoint has the operation and the model. An operation that is not recognised can only be tried.
+    #[must_use]
+    pub fn serves(&self, surface: Option<&Surface>, model: Option<&str>) -> bool {
+        surface.is_none_or(|surface| surface.served_by.contains(&self.endpoint.dialect))
+            && model.is_none_or(|model| self.model(model).is_some())
+    }
+
+    /// What this endpoint calls `model`; `None` when it does not serve it.
+    #[must_use]
+    pub fn model<'a>(&'a self, model: &'a str) -> Option<&'a str> {
+        match &self.models {
+            Some(models) => models.get(model).map(String::as_str),
+            None => Some(model),
+        }
+    }
+
+    /// How it is spoken to.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.endpoint.dialect
+    }
+
+    /// How long to wait for it.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.endpoint.timeouts
+    }
+}
+
+/// Whether a surface's body can name a model.
+#[must_use]
+pub fn takes_model(surface: &Surface) -> bool {
+    matches!(surface.model, ModelAt::Required | ModelAt::Optional)
+}

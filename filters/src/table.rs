@@ -1,0 +1,375 @@
+//! The contract, compiled: time cut into spans, and for each span a dense table of cells.
+//!
+//! A cell says what every request of one kind may do in one span: which clouds, in which order, by which terms, or why not.
+//! The kind is vendor x surface x grade x model group; classes are resolved at compile time, because the enforced reading
+//! turns a grade into a class. The hot path indexes; whatever wants to know what the configuration can do enumerates
+//! the same table.
+//!
+//! | terms that match | the cell |
+//! |---|---|
+//! | none | refused: `no_term`, or `unrecognised` when there is no surface |
+//! | some | the intersection of their `only` sets, less every `never` |
+//! | ... whose `only` sets share nothing | refused: `terms_conflict` |
+//! | ... whose `never` takes the rest | refused: `forbidden` |
+//!
+//! A request of grade `unknown` is met only by terms that name that grade. Around each boundary lies a span twice
+//! `clock_skew` long in which only what both sides allow is allowed.
+
+use crate::decision::Reason;
+use crate::patterns::PatternMap;
+use riparian_config::{
+    Cloud, CloudName, Config, Contract, Grade, Pattern, Product, Surfaces, Term, Timestamp,
+};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A set of clouds, by their index in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CloudSet(u64);
+
+impl CloudSet {
+    /// No cloud.
+    pub const NONE: Self = Self(0);
+
+    /// The first `count` clouds; at most 64.
+    #[must_use]
+    pub fn first(count: usize) -> Self {
+        Self(if count >= 64 { u64::MAX } else { (1 << count) - 1 })
+    }
+
+    /// Whether `cloud` is in it.
+    #[must_use]
+    pub fn contains(self, cloud: usize) -> bool {
+        self.0 >> cloud & 1 == 1
+    }
+
+    /// Whether no cloud is in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl FromIterator<usize> for CloudSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(clouds: I) -> Self {
+        Self(clouds.into_iter().fold(0, |set, cloud| set | 1 << cloud))
+    }
+}
+
+/// What every request of one kind may do in one span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Where it may go; empty when refused.
+    pub clouds: CloudSet,
+    /// Clouds to try first, in this order; those of `clouds` that are not named here come after.
+    pub prefer: Vec<usize>,
+    /// Indexes of the terms that matched, in the contract's order.
+    pub terms: Vec<u16>,
+    /// Why it may go nowhere.
+    pub refusal: Option<Reason>,
+}
+
+/// What the table is indexed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The vendor's index, if any.
+    pub vendor: Option<usize>,
+    /// The surface's number; `None` when unrecognised.
+    pub surface: Option<usize>,
+    /// How much state.
+    pub grade: Grade,
+    /// The model's group.
+    pub group: ModelGroup,
+}
+
+/// Models that no term tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelGroup(usize);
+
+/// The compiled contract.
+#[derive(Clone, Debug)]
+pub struct Table {
+    spans: Vec<Span>,
+    cells: Vec<Cell>,
+    groups: PatternMap<usize>,
+    vendors: usize,
+    surfaces: usize,
+    group_count: usize,
+}
+
+/// A stretch of time with one table.
+#[derive(Clone, Debug)]
+struct Span {
+    /// Inclusive; the span ends where the next begins.
+    from: Timestamp,
+    epoch: u32,
+    /// Indexes into `cells`.
+    index: Vec<u32>,
+}
+
+const NO_MODEL: usize = 0;
+const OTHER_MODEL: usize = 1;
+
+impl Table {
+    /// Compiles the contract of a checked configuration.
+    #[must_use]
+    pub fn compile(config: &Config) -> Self {
+        let contract = &config.contract;
+        let patterns: Vec<&Pattern> = {
+            let mut patterns: Vec<_> = contract.terms.iter().flat_map(|term| &term.when.models).collect();
+            patterns.sort();
+            patterns.dedup();
+            patterns
+        };
+        let groups = PatternMap::new(
+            patterns.iter().enumerate().map(|(at, pattern)| (*pattern, OTHER_MODEL + 1 + at)),
+        );
+        let mut builder = Builder {
+            config,
+            patterns,
+            interned: HashMap::new(),
+            crossings: HashMap::new(),
+            cells: Vec::new(),
+        };
+        let boundaries = boundaries(contract);
+        let epochs: Vec<Vec<u32>> = std::iter::once(Timestamp::MIN)
+            .chain(boundaries.iter().copied())
+            .map(|from| builder.index(from))
+            .collect();
+        let epoch_at = |instant: Timestamp| boundaries.partition_point(|boundary| *boundary <= instant);
+        let spans = cuts(&boundaries, contract.clock_skew)
+            .into_iter()
+            .map(|from| {
+                // This clock may be off by the skew either way: every epoch that it could really be has its say.
+                let (first, last) = (
+                    epoch_at(earlier(from, contract.clock_skew)),
+                    epoch_at(later(from, contract.clock_skew)),
+                );
+                let index = (first + 1..=last)
+                    .fold(epochs[first].clone(), |so_far, next| builder.crossing(&so_far, &epochs[next]));
+                Span { from, epoch: u32::try_from(epoch_at(from)).expect("two boundaries a term"), index }
+            })
+            .collect();
+        Self {
+            spans,
+            groups,
+            group_count: builder.patterns.len() + OTHER_MODEL + 1,
+            vendors: config.surfaces.vendors.len(),
+            surfaces: config.surfaces.surfaces.len(),
+            cells: builder.cells,
+        }
+    }
+
+    /// The group of a model.
+    #[must_use]
+    pub fn group(&self, model: Option<&str>) -> ModelGroup {
+        ModelGroup(match model {
+            None => NO_MODEL,
+            Some(model) => self.groups.lookup(model).unwrap_or(OTHER_MODEL),
+        })
+    }
+
+    /// What requests of `kind` may do at `now`, and the epoch.
+    #[must_use]
+    pub fn at(&self, now: Timestamp, kind: Kind) -> (u32, &Cell) {
+        let span = self.spans.partition_point(|span| span.from <= now).saturating_sub(1);
+        let span = &self.spans[span];
+        let vendor = kind.vendor.unwrap_or(self.vendors);
+        let surface = kind.surface.unwrap_or(self.surfaces);
+        let at = ((vendor * (self.surfaces + 1) + surface) * Grade::ALL.len() + kind.grade as usize)
+            * self.group_count
+            + kind.group.0;
+        (span.epoch, &self.cells[span.index[at] as usize])
+    }
+
+    /// How many epochs there are.
+    #[must_use]
+    pub fn epochs(&self) -> u32 {
+        self.spans.last().map_or(1, |span| span.epoch + 1)
+    }
+}
+
+fn boundaries(contract: &Contract) -> Vec<Timestamp> {
+    let mut boundaries: Vec<_> =
+        contract.terms.iter().flat_map(|term| [term.from, term.until]).flatten().collect();
+    boundaries.sort_unstable();
+    boundaries.dedup();
+    boundaries
+}
+
+/// Where a span begins: the beginning of time, each boundary, and the skew before and after it.
+fn cuts(boundaries: &[Timestamp], skew: Duration) -> Vec<Timestamp> {
+    let around = boundaries.iter().flat_map(|at| [earlier(*at, skew), *at, later(*at, skew)]);
+    let mut cuts: Vec<_> = std::iter::once(Timestamp::MIN).chain(around).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
+}
+
+fn earlier(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+fn later(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+struct Builder<'c> {
+    config: &'c Config,
+    patterns: Vec<&'c Pattern>,
+    /// Cells by the terms that matched, and whether there was a surface.
+    interned: HashMap<(Vec<u16>, bool), u32>,
+    crossings: HashMap<(u32, u32), u32>,
+    cells: Vec<Cell>,
+}
+
+impl<'c> Builder<'c> {
+    /// Every kind's cell in the epoch that begins at `from`.
+    fn index(&mut self, from: Timestamp) -> Vec<u32> {
+        let config = self.config;
+        let in_force: Vec<(u16, &Term)> =
+            (0u16..).zip(&config.contract.terms).filter(|(_, term)| term.is_in_force(from)).collect();
+        let groups = self.patterns.len() + OTHER_MODEL + 1;
+        let mut index = Vec::new();
+        for vendor in 0..=config.surfaces.vendors.len() {
+            for surface in 0..=config.surfaces.surfaces.len() {
+                for grade in Grade::ALL {
+                    let matching: Vec<(u16, &Term)> = in_force
+                        .iter()
+                        .filter(|(_, term)| speaks_of(config, term, vendor, surface, grade))
+                        .copied()
+                        .collect();
+                    for group in 0..groups {
+                        let terms = matching
+                            .iter()
+                            .filter(|(_, term)| self.meets_group(&term.when.models, group))
+                            .map(|(number, _)| *number)
+                            .collect();
+                        index.push(self.cell(terms, surface < config.surfaces.surfaces.len()));
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    fn meets_group(&self, models: &[Pattern], group: usize) -> bool {
+        let representative = group.checked_sub(OTHER_MODEL + 1).map(|at| self.patterns[at]);
+        models.is_empty()
+            || models.iter().any(|pattern| match (pattern, representative) {
+                (pattern, Some(Pattern::Exact(name))) => pattern.matches(name),
+                // Names of this group begin with `prefix` and are no exact pattern of any term.
+                (Pattern::Prefix(_), Some(Pattern::Prefix(prefix))) => pattern.matches(prefix),
+                (Pattern::Prefix(all), None) => all.is_empty() && group != NO_MODEL,
+                (Pattern::Exact(_), _) => false,
+            })
+    }
+
+    fn cell(&mut self, terms: Vec<u16>, has_surface: bool) -> u32 {
+        let config = self.config;
+        if let Some(known) = self.interned.get(&(terms.clone(), has_surface)) {
+            return *known;
+        }
+        let cell = resolve(&config.clouds, &config.contract, &terms, has_surface);
+        let number = self.push(cell);
+        self.interned.insert((terms, has_surface), number);
+        number
+    }
+
+    fn push(&mut self, cell: Cell) -> u32 {
+        self.cells.push(cell);
+        u32::try_from(self.cells.len() - 1).expect("fewer cells than kinds, and kinds fit in memory")
+    }
+
+    /// The cells in which only what both sides of a boundary allow is allowed.
+    fn crossing(&mut self, before: &[u32], after: &[u32]) -> Vec<u32> {
+        before.iter().zip(after).map(|(a, b)| self.cross(*a, *b)).collect()
+    }
+
+    fn cross(&mut self, a: u32, b: u32) -> u32 {
+        if a == b {
+            return a;
+        }
+        if let Some(known) = self.crossings.get(&(a, b)) {
+            return *known;
+        }
+        let (before, after) = (&self.cells[a as usize], &self.cells[b as usize]);
+        let mut terms = [before.terms.clone(), after.terms.clone()].concat();
+        terms.sort_unstable();
+        terms.dedup();
+        let clouds = before.clouds.and(after.clouds);
+        let refusal = before.refusal.or(after.refusal).or(clouds.is_empty().then_some(Reason::EpochBoundary));
+        let cell = Cell { clouds, prefer: after.prefer.clone(), terms, refusal };
+        let number = self.push(cell);
+        self.crossings.insert((a, b), number);
+        number
+    }
+}
+
+fn resolve(clouds: &[Cloud], contract: &Contract, terms: &[u16], has_surface: bool) -> Cell {
+    let matched = || terms.iter().map(|number| &contract.terms[usize::from(*number)]);
+    let number_of = |name: &CloudName| {
+        clouds.iter().position(|cloud| cloud.name == *name).expect("clouds of terms are checked")
+    };
+    let only = matched()
+        .filter_map(|term| term.only.as_ref())
+        .fold(CloudSet::first(clouds.len()), |set, only| set.and(only.iter().map(number_of).collect()));
+    let never: CloudSet = matched().flat_map(|term| &term.never).map(number_of).collect();
+    let mut prefer: Vec<usize> = Vec::new();
+    for cloud in matched().flat_map(|term| &term.prefer).map(number_of) {
+        if !prefer.contains(&cloud) {
+            prefer.push(cloud);
+        }
+    }
+    let left = only.without(never);
+    let refusal = match terms {
+        [] if has_surface => Some(Reason::NoTerm),
+        [] => Some(Reason::Unrecognised),
+        _ if only.is_empty() => Some(Reason::TermsConflict),
+        _ if left.is_empty() => Some(Reason::Forbidden),
+        _ => None,
+    };
+    let clouds = if refusal.is_some() { CloudSet::NONE } else { left };
+    Cell { clouds, prefer, terms: terms.to_vec(), refusal }
+}
+
+/// Whether `term` speaks of a vendor, a surface and a grade; `vendor` and `surface` one past the end mean none.
+fn speaks_of(config: &Config, term: &Term, vendor: usize, surface: usize, grade: Grade) -> bool {
+    let Config { surfaces, products, contract, .. } = config;
+    let when = &term.when;
+    let vendor = surfaces.vendors.get(vendor).map(|vendor| &vendor.name);
+    let grade_met = match grade {
+        Grade::Unknown => when.grades.contains(&grade),
+        _ => when.grades.is_empty() || when.grades.contains(&grade),
+    };
+    grade_met
+        && (when.vendors.is_empty() || vendor.is_some_and(|vendor| when.vendors.contains(vendor)))
+        && when.class.is_none_or(|class| contract.enforced().class(grade) == class)
+        && (when.surfaces.is_empty() || is_among(surfaces, &when.surfaces, surface))
+        && (when.products.is_empty()
+            || when.products.iter().any(|name| is_product(products, surfaces, name, surface)))
+}
+
+fn is_among(surfaces: &Surfaces, patterns: &[Pattern], surface: usize) -> bool {
+    surfaces
+        .surfaces
+        .get(surface)
+        .is_some_and(|surface| patterns.iter().any(|pattern| pattern.matches(surface.id.as_str())))
+}
+
+fn is_product(
+    products: &[Product],
+    surfaces: &Surfaces,
+    name: &riparian_config::ProductName,
+    surface: usize,
+) -> bool {
+    products.iter().any(|product| product.name == *name && is_among(surfaces, &product.surfaces, surface))
+}
