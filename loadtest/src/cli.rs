@@ -92,7 +92,7 @@ struct Fake {
 
 #[derive(Debug, ClapArgs)]
 struct Drive {
-    /// Base URL of the target, for instance http://127.0.0.1:8080/v1.
+    /// Base URL of the target, for instance `http://127.0.0.1:8080/v1`.
     #[arg(long)]
     target: String,
     /// Arrivals a second.

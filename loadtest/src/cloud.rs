@@ -6,12 +6,15 @@
 
 mod answer;
 mod ask;
+mod call;
 mod chat;
 mod complaint;
 mod conversations;
 mod entry;
 mod fault;
 mod gate;
+mod handle;
+mod journal;
 mod media;
 mod record;
 mod response_object;

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::answer::{Reply, Words};
+use super::call::{Call, unix_now};
 use super::complaint::Complaint;
-use super::serve::{Call, unix_now};
 
 #[derive(Clone, Copy, Serialize)]
 struct Usage {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::answer::Reply;
+use super::call::{Call, unix_now};
 use super::complaint::Complaint;
-use super::serve::{Call, unix_now};
 use super::state::StoredConversation;
 
 pub(crate) fn create(call: &Call<'_>) -> Reply {

@@ -7,7 +7,8 @@ use std::time::Instant;
 use http::HeaderMap;
 use http::request::Parts;
 
-use super::record::{Credential, End, NONCE_HEADER, Outcome, Seen};
+use super::journal::End;
+use super::record::{Credential, NONCE_HEADER, Outcome, Seen};
 use super::serve::Site;
 use super::spec::Kind;
 

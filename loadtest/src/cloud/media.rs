@@ -8,8 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::answer::Reply;
+use super::call::{Call, unix_now};
 use super::complaint::Complaint;
-use super::serve::{Call, unix_now};
 
 /// The length of `text-embedding-3-small`'s vectors, and a limit for those asked for.
 const DIMENSIONS: usize = 1536;

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::answer::Reply;
 use super::ask::Ask;
+use super::call::{Call, unix_now};
 use super::complaint::Complaint;
 use super::conversations;
 use super::response_object::{Facts, Object, events};
-use super::serve::{Call, unix_now};
 use super::spec::Kind;
 use super::state::StoredResponse;
 

@@ -1,0 +1,248 @@
+//! One request: read it, enter it, judge it in the order in which a real cloud does (host, credential, path, body, model,
+//! handles), answer it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use sha2::{Digest, Sha256};
+
+use super::answer::{Answer, Ending, Payload, Reply, gzip, json};
+use super::ask::Ask;
+use super::call::Call;
+use super::complaint::Complaint;
+use super::entry::Entry;
+use super::fault::{FAULT_HEADER, Fault};
+use super::record::{Credential, NONCE_HEADER, Outcome};
+use super::route::{self, Operation};
+use super::serve::Site;
+use super::wire::Fuse;
+use super::{chat, conversations, media, responses};
+
+pub(crate) async fn handle(
+    site: Arc<Site>,
+    fuse: Option<Fuse>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, io::Error> {
+    let (head, body) = request.into_parts();
+    let (mut entry, credential, nonce) = Entry::enter(&site, &head);
+    let asked = asked_fault(&site, &head.headers);
+    let fault = asked.as_ref().ok().copied().flatten();
+    // If the other side goes away from here on, the entry is dropped and says so.
+    let arrival = read(body, fault, site.spec.body_bytes_max, &mut entry).await?;
+    let judged = match (arrival, asked) {
+        (Arrival::Interrupted, _) | (_, Ok(Some(Fault::ResetBeforeHeaders))) => {
+            return Err(reset(fuse.as_ref(), entry));
+        }
+        (_, Err(complaint)) => Err(complaint),
+        (_, Ok(Some(Fault::Stall))) => std::future::pending().await,
+        (_, Ok(Some(Fault::Status { status, .. }))) => Err(Complaint::fault(status)),
+        (Arrival::TooLarge, _) => Err(Complaint::too_large()),
+        (Arrival::Whole(body), _) => judge(&site, &head, credential, nonce.as_deref(), &body, &mut entry),
+    };
+    if let Some(Fault::SlowFirstByte(delay)) = fault {
+        tokio::time::sleep(delay).await;
+    }
+    respond(&site, nonce.as_deref(), judged, fault, entry)
+}
+
+/// The error that ends a connection on purpose.
+fn reset(fuse: Option<&Fuse>, entry: Entry) -> io::Error {
+    entry.settle(Outcome::Faulted);
+    if let Some(fuse) = fuse {
+        fuse.blow();
+    }
+    io::Error::other("this connection is reset on request")
+}
+
+/// The fault that this request's header asks for, else the one that is set for the cloud.
+fn asked_fault(site: &Site, headers: &HeaderMap) -> Result<Option<Fault>, Complaint> {
+    let Some(text) = headers.get(FAULT_HEADER) else { return Ok(site.faults().take()) };
+    match text.to_str().unwrap_or_default().parse() {
+        Ok(Fault::Refuse) => {
+            Err(Complaint::bad_body("A request that arrived cannot be refused its connection.", None))
+        }
+        Ok(fault) => Ok(Some(fault)),
+        Err(unknown) => Err(Complaint::bad_body(&unknown.to_string(), None)),
+    }
+}
+
+enum Arrival {
+    Whole(Bytes),
+    TooLarge,
+    /// The fault wants the connection reset here.
+    Interrupted,
+}
+
+async fn read(
+    mut body: Incoming,
+    fault: Option<Fault>,
+    max: usize,
+    entry: &mut Entry,
+) -> io::Result<Arrival> {
+    let mut digest = Sha256::new();
+    let mut read = Vec::new();
+    let expected = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+    read.reserve(expected.min(max));
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(io::Error::other)?.into_data() else { continue };
+        digest.update(&piece);
+        entry.end.body_bytes += piece.len() as u64;
+        if matches!(fault, Some(Fault::ResetMidBody(after)) if entry.end.body_bytes >= after) {
+            return Ok(Arrival::Interrupted);
+        }
+        if read.len() + piece.len() > max {
+            return Ok(Arrival::TooLarge);
+        }
+        read.extend_from_slice(&piece);
+    }
+    let (bytes, digest) = (entry.end.body_bytes, digest.finalize().into());
+    entry.amend(|seen| {
+        seen.body_bytes = bytes;
+        seen.body_sha256 = digest;
+    });
+    match fault {
+        Some(Fault::ResetMidBody(_)) => Ok(Arrival::Interrupted),
+        _ => Ok(Arrival::Whole(read.into())),
+    }
+}
+
+fn judge(
+    site: &Site,
+    head: &Parts,
+    credential: Credential,
+    nonce: Option<&str>,
+    body: &Bytes,
+    entry: &mut Entry,
+) -> Result<Reply, Complaint> {
+    let kind = site.spec.kind;
+    if let Some(host) = &site.spec.host {
+        let named = head.uri.authority().map(http::uri::Authority::as_str);
+        let named = named.or_else(|| head.headers.get(header::HOST)?.to_str().ok());
+        if named != Some(host) {
+            return Err(Complaint::wrong_host());
+        }
+    }
+    if credential != Credential::Right {
+        return Err(Complaint::wrong_credential(kind));
+    }
+    let (method, path) = (head.method.as_str(), head.uri.path());
+    let route = route::route(kind, method, path, head.uri.query())
+        .map_err(|miss| Complaint::missed(kind, &miss, method, path))?;
+    entry.amend(|seen| seen.operation = Some(route.operation.name()));
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let ask =
+        Ask::read(content_type.unwrap_or_default(), body).map_err(|why| Complaint::bad_body(&why, None))?;
+    let named = route.deployment.as_ref().or(ask.model.as_ref());
+    let cited = cited(&route.operation, &ask);
+    entry.end.stream = ask.streams();
+    entry.end.cites = !cited.is_empty();
+    entry.amend(|seen| {
+        seen.model = named.cloned();
+        seen.body_model.clone_from(&ask.model);
+        seen.stream = ask.streams();
+        seen.cited = cited;
+    });
+    if let Some(model) = named.filter(|model| !site.spec.models.contains(model)) {
+        return Err(Complaint::wrong_model(kind, model));
+    }
+    let model = named.map_or("", String::as_str);
+    let call = Call { site, ask: &ask, model, nonce, body_bytes: entry.end.body_bytes };
+    let reply = perform(&call, &route.operation)?;
+    entry.end.creates = !reply.created.is_empty();
+    if entry.end.creates {
+        entry.amend(|seen| seen.created.clone_from(&reply.created));
+    }
+    Ok(reply)
+}
+
+/// The ids that the path and the body cite.
+fn cited(operation: &Operation, ask: &Ask<'_>) -> Vec<String> {
+    match operation {
+        Operation::ResponseRead(id)
+        | Operation::ResponseDelete(id)
+        | Operation::ResponseCancel(id)
+        | Operation::ResponseInputItems(id)
+        | Operation::ConversationRead(id)
+        | Operation::ConversationDelete(id) => vec![id.clone()],
+        _ => ask.cited(),
+    }
+}
+
+fn perform(call: &Call<'_>, operation: &Operation) -> Result<Reply, Complaint> {
+    match operation {
+        Operation::Chat => chat::chat(call),
+        Operation::Completions => chat::completions(call),
+        Operation::Embeddings => media::embeddings(call),
+        Operation::Moderations => media::moderations(call),
+        Operation::ImagesGenerate | Operation::ImagesEdit => media::images(call),
+        Operation::Speech => media::speech(call),
+        Operation::Transcribe => media::transcription(call),
+        Operation::ModelList => Ok(media::models(call)),
+        Operation::Model(id) => media::model(call, id),
+        Operation::ResponseCreate => responses::create(call),
+        Operation::ResponseRead(id) => responses::read(call, id),
+        Operation::ResponseDelete(id) => responses::delete(call, id),
+        Operation::ResponseCancel(id) => responses::cancel(call, id),
+        Operation::ResponseInputItems(id) => responses::input_items(call, id),
+        Operation::ConversationCreate => Ok(conversations::create(call)),
+        Operation::ConversationRead(id) => conversations::read(call, id),
+        Operation::ConversationDelete(id) => conversations::delete(call, id),
+    }
+}
+
+fn respond(
+    site: &Site,
+    nonce: Option<&str>,
+    judged: Result<Reply, Complaint>,
+    fault: Option<Fault>,
+    mut entry: Entry,
+) -> io::Result<Response<Answer>> {
+    let (status, outcome, payload) = match judged {
+        Ok(reply) => (200, Outcome::Ok, reply.payload),
+        Err(complaint) => {
+            let bytes = json(&complaint.body);
+            (complaint.status, complaint.outcome, Payload::Whole { content_type: "application/json", bytes })
+        }
+    };
+    entry.status = status;
+    let mut response = Response::builder().status(status).header("x-request-id", site.minter.mint("req_"));
+    if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+        response = response.header(NONCE_HEADER, nonce);
+    }
+    if let Some(Fault::Status { retry_after_seconds: Some(seconds), .. }) = fault {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    let packed = fault == Some(Fault::Gzip);
+    if packed {
+        response = response.header(header::CONTENT_ENCODING, "gzip");
+    }
+    let answer = match payload {
+        Payload::Whole { content_type, mut bytes } => {
+            response = response.header(header::CONTENT_TYPE, content_type);
+            if packed {
+                bytes = gzip(&[bytes])?.concat().into();
+            }
+            Answer::whole(bytes, outcome, entry)
+        }
+        Payload::Events(mut events) => {
+            response = response
+                .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
+                .header(header::CACHE_CONTROL, "no-cache");
+            if packed {
+                events = gzip(&events)?;
+            }
+            let ending = match fault {
+                Some(Fault::StallMidStream) => Ending::Stall,
+                Some(Fault::CutMidStream) => Ending::Cut,
+                _ => Ending::Whole,
+            };
+            Answer::stream(events, site.spec.pace, ending, outcome, entry)
+        }
+    };
+    response.body(answer).map_err(io::Error::other)
+}
