@@ -8,10 +8,16 @@ mod fuzz;
 use fuzz::entropy::{Entropy, seeded};
 use proptest::prelude::*;
 
-const FUZZ_RUNS: u64 = 20_000;
+/// A few seconds in a test build; `RIPARIAN_FUZZ_RUNS` asks for more.
+const FUZZ_RUNS: u64 = 4000;
+
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("RIPARIAN_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    0..asked.unwrap_or(FUZZ_RUNS)
+}
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn scanner_and_reference_agree_on_json(choices in proptest::collection::vec(any::<u8>(), 0..300), chat: bool) {
@@ -40,7 +46,7 @@ proptest! {
 
 #[test]
 fn fuzz_scan_for_a_while() {
-    for seed in 0..FUZZ_RUNS {
+    for seed in seeds() {
         let mut data = seeded(seed, 16 + usize::try_from(seed % 400).expect("small"));
         // Bytes as they stand are refused at once; they are the other half of a real fuzzer's work.
         data[0] |= 2;
@@ -50,7 +56,7 @@ fn fuzz_scan_for_a_while() {
 
 #[test]
 fn fuzz_form_for_a_while() {
-    for seed in 0..FUZZ_RUNS {
+    for seed in seeds() {
         let mut data = seeded(seed, 16 + usize::try_from(seed % 100).expect("small"));
         data[0] |= 1;
         fuzz::form::body(&data);
@@ -60,7 +66,7 @@ fn fuzz_form_for_a_while() {
 #[test]
 fn the_generators_reach_both_outcomes() {
     let (mut right, mut found, mut models) = (0, 0, 0);
-    let runs = 4000;
+    let runs = 2000;
     for seed in 0..runs {
         let data = seeded(seed, 300);
         let mut entropy = Entropy::new(&data);

@@ -60,7 +60,10 @@ impl<'b> Entropy<'b> {
                     body.remove(at);
                 }
                 2 => body.insert(at, self.byte()),
-                3 => body.insert(at, *self.one_of(&[&b'"', &b'\\', &b'{', &b'}', &b'[', &b']', &b',', &b':', &b'\n'])),
+                3 => body.insert(
+                    at,
+                    *self.one_of(&[&b'"', &b'\\', &b'{', &b'}', &b'[', &b']', &b',', &b':', &b'\n']),
+                ),
                 4 => body.truncate(at),
                 _ => {
                     let end = (at + self.below(24)).min(body.len());

@@ -85,8 +85,17 @@ fn make(entropy: &mut Entropy<'_>) -> Vec<u8> {
         "Content-Type: text/plain",
         "Content-Disposition:form-data;name=\"mod\\el\"",
     ];
-    const CONTENTS: [&str; 9] =
-        ["gpt-image-1", "", "\r\n--", "\r\n----ab--a", "\n", "\r", "\r\n\r\n", "a\nb\r\n--x", "\r\n----ab--ab"];
+    const CONTENTS: [&str; 9] = [
+        "gpt-image-1",
+        "",
+        "\r\n--",
+        "\r\n----ab--a",
+        "\n",
+        "\r",
+        "\r\n\r\n",
+        "a\nb\r\n--x",
+        "\r\n----ab--ab",
+    ];
     let mut body = Vec::new();
     for _ in 0..entropy.below(5) {
         body.extend_from_slice(format!("--{BOUNDARY}\r\n").as_bytes());

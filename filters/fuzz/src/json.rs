@@ -3,18 +3,64 @@
 use super::entropy::Entropy;
 
 const KEYS: [&str; 24] = [
-    "model", "input", "id", "type", "store", "conversation", "previous_response_id", "tools", "container", "messages",
-    "content", "file_id", "role", "encrypted_content", "prompt_cache_key", "background", "audio", "file_ids", "Model", "",
-    "a-key-that-is-longer-than-all-watched-ones-and-a-word", "\u{1F600}", "é", "id\0",
+    "model",
+    "input",
+    "id",
+    "type",
+    "store",
+    "conversation",
+    "previous_response_id",
+    "tools",
+    "container",
+    "messages",
+    "content",
+    "file_id",
+    "role",
+    "encrypted_content",
+    "prompt_cache_key",
+    "background",
+    "audio",
+    "file_ids",
+    "Model",
+    "",
+    "a-key-that-is-longer-than-all-watched-ones-and-a-word",
+    "\u{1F600}",
+    "é",
+    "id\0",
 ];
 const STRINGS: [&str; 16] = [
-    "gpt-5.5", "resp_1", "resp_2", "conv_1", "item_reference", "item_referencf", "cntr_1", "code_interpreter", "",
-    "a plain text that is somewhat longer than a word of a machine", "\u{1F600}\u{1F601}", "é", "line\nline", "\"\\/", "\0",
+    "gpt-5.5",
+    "resp_1",
+    "resp_2",
+    "conv_1",
+    "item_reference",
+    "item_referencf",
+    "cntr_1",
+    "code_interpreter",
+    "",
+    "a plain text that is somewhat longer than a word of a machine",
+    "\u{1F600}\u{1F601}",
+    "é",
+    "line\nline",
+    "\"\\/",
+    "\0",
     "container_auto",
 ];
 const SCALARS: [&str; 14] = [
-    "null", "true", "false", "0", "-0", "1", "-12.5e+3", "1E9", "0.25", "123456789012345678901234567890", "1e999", "-0.0e-0",
-    "10", "5e-324",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1",
+    "-12.5e+3",
+    "1E9",
+    "0.25",
+    "123456789012345678901234567890",
+    "1e999",
+    "-0.0e-0",
+    "10",
+    "5e-324",
 ];
 
 /// A root object.
@@ -92,7 +138,13 @@ fn array(entropy: &mut Entropy<'_>, text: &mut Vec<u8>, depth: usize) {
 
 fn string(entropy: &mut Entropy<'_>, text: &mut Vec<u8>, may_be_odd: bool) {
     if may_be_odd && entropy.once_in(24) {
-        let odd = [r#""\ud800""#, r#""\udc00x""#, r#""x\ud800\ud800\udc00""#, r#""\ud800\n""#, r#""a\uDFFF\uD8001""#];
+        let odd = [
+            r#""\ud800""#,
+            r#""\udc00x""#,
+            r#""x\ud800\ud800\udc00""#,
+            r#""\ud800\n""#,
+            r#""a\uDFFF\uD8001""#,
+        ];
         text.extend_from_slice(entropy.one_of(&odd).as_bytes());
     } else {
         let word = entropy.one_of(&STRINGS);
@@ -114,7 +166,8 @@ fn spell(entropy: &mut Entropy<'_>, text: &mut Vec<u8>, word: &str) {
             });
         } else if due || odd && entropy.once_in(3) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                let spelled = if entropy.once_in(2) { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };
+                let spelled =
+                    if entropy.once_in(2) { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };
                 text.extend_from_slice(spelled.as_bytes());
             }
         } else {

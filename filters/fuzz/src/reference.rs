@@ -192,7 +192,8 @@ impl<'t> Walk<'t> {
         let start = self.at as u64;
         let text = self.string()?;
         let is_model = self.is_model();
-        let is_cache_key = self.surface.cache_key.as_ref().is_some_and(|pointer| leads_to(pointer, &self.path));
+        let is_cache_key =
+            self.surface.cache_key.as_ref().is_some_and(|pointer| leads_to(pointer, &self.path));
         let is_only_id = self.path.last().is_some_and(|step| step.as_deref() == Some("id"))
             && self.surface.signals.iter().any(|signal| {
                 matches!(signal.when, Condition::OnlyKeys(_))
@@ -224,7 +225,9 @@ impl<'t> Walk<'t> {
                 self.found.model_span = Some(start..self.at as u64);
             }
             if is_cache_key {
-                let end = (0..=CACHE_KEY_BYTES_MAX.min(text.len())).rev().find(|&end| text.is_char_boundary(end))?;
+                let end = (0..=CACHE_KEY_BYTES_MAX.min(text.len()))
+                    .rev()
+                    .find(|&end| text.is_char_boundary(end))?;
                 self.found.cache_key = Some(text[..end].to_owned());
             }
         }

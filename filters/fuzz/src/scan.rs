@@ -24,7 +24,11 @@ pub fn agree(surface: &Surface, body: &[u8], cuts: &[usize]) -> Result<Findings,
     let pieces = ends.map(|end| &body[std::mem::replace(&mut from, end)..end]);
     assert_eq!(scan(&watch, pieces), whole, "cut at {cuts:?}");
     assert_eq!(scan(&watch, body.chunks(1)), whole, "byte by byte");
-    assert_eq!(whole.as_ref().ok(), reference::read(surface, body).as_ref(), "scanner and reference, {whole:?}");
+    assert_eq!(
+        whole.as_ref().ok(),
+        reference::read(surface, body).as_ref(),
+        "scanner and reference, {whole:?}"
+    );
     whole
 }
 
