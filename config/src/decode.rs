@@ -9,7 +9,7 @@ mod running;
 use crate::fault::Found;
 use crate::read::{Fields, first_line};
 use crate::sections::FILE;
-use crate::tree::{Node, Value, core};
+use crate::tree::{Core, Node, Value, core};
 use crate::{Config, Surfaces};
 
 /// Reads the root. `None` only with a fault.
@@ -51,7 +51,7 @@ fn version(file: &Fields<'_>, found: &mut Found) {
     match &entry.node.value {
         Value::Scalar { text, plain: true } if text == "1" => {}
         Value::Scalar { text, plain } if !entry.node.is_null() => {
-            let other = *plain && core(text) == crate::tree::Core::Int;
+            let other = *plain && core(text) == Core::Int;
             let why = if other {
                 "this program reads version 1 of the format and no other"
             } else {
@@ -59,9 +59,6 @@ fn version(file: &Fields<'_>, found: &mut Found) {
             };
             found.fault(entry.node.at, format!("`version` is `{text}`"), why, "`version: 1`");
         }
-        _ => {
-            let kind = &crate::table::Kind::Version;
-            file.wrong(&entry.node, crate::read::value_at(entry), "version", kind, found);
-        }
+        _ => file.wrong_kind("version", found),
     }
 }

@@ -83,10 +83,14 @@ impl Faults {
             if colour { ("\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
         let lines = lines(&self.text);
         let mut out = String::new();
+        let mut source: (usize, Vec<char>) = (0, Vec::new());
         for fault in &self.faults {
-            let Place { line, col, len } = fault.at;
-            let source = lines.get(line.saturating_sub(1)).copied().unwrap_or("");
-            let (shown, indent, carets) = window(&self.hide(source, line), col, len);
+            let Place { line, col, .. } = fault.at;
+            // Many faults may stand on one very long line: it is split once.
+            if source.0 != line {
+                source = (line, lines.get(line.saturating_sub(1)).unwrap_or(&"").chars().collect());
+            }
+            let (shown, indent, carets) = self.window(&source.1, fault.at);
             let number = line.to_string();
             let margin = " ".repeat(number.len());
             let carets = "^".repeat(carets);
@@ -101,11 +105,19 @@ impl Faults {
         out
     }
 
-    /// The line with what is secret in it starred out, character for character.
-    fn hide(&self, source: &str, line: usize) -> Vec<char> {
-        let covered = |col| self.hidden.iter().any(|s| s.from <= (line, col) && (line, col) < s.to);
-        let chars = source.chars().enumerate();
-        chars.map(|(at, c)| if covered(at + 1) { '*' } else { printable(c) }).collect()
+    /// What is shown of a line, what indents the carets, and how many there are. What is secret is starred out, character
+    /// for character.
+    fn window(&self, source: &[char], Place { line, col, len }: Place) -> (String, String, usize) {
+        let at = col.saturating_sub(1).min(source.len());
+        let start = if source.len() <= SHOWN_CHARS_MAX { 0 } else { at.saturating_sub(SHOWN_CHARS_MAX / 2) };
+        let end = source.len().min(start + SHOWN_CHARS_MAX);
+        let hidden =
+            self.hidden.iter().filter(|s| s.from <= (line, end) && (line, start) < s.to).collect::<Vec<_>>();
+        let covered = |at: usize| hidden.iter().any(|s| s.from <= (line, at + 1) && (line, at + 1) < s.to);
+        let shown = (start..end).map(|at| if covered(at) { '*' } else { printable(source[at]) }).collect();
+        // A tab stays a tab, so that the carets stand where the reader's terminal puts the text.
+        let indent = source[start..at].iter().map(|&c| if c == '\t' { '\t' } else { ' ' }).collect();
+        (shown, indent, len.clamp(1, (end - at).max(1)))
     }
 }
 
@@ -158,7 +170,7 @@ impl Found {
 }
 
 /// Lines as YAML counts them: a lone CR ends one too.
-fn lines(text: &str) -> Vec<&str> {
+pub(crate) fn lines(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     while let Some(end) = rest.find(['\n', '\r']) {
@@ -167,17 +179,6 @@ fn lines(text: &str) -> Vec<&str> {
     }
     lines.push(rest);
     lines
-}
-
-/// What is shown of a line, what indents the carets, and how many there are.
-fn window(line: &[char], col: usize, len: usize) -> (String, String, usize) {
-    let at = col.saturating_sub(1).min(line.len());
-    let start = if line.len() <= SHOWN_CHARS_MAX { 0 } else { at.saturating_sub(SHOWN_CHARS_MAX / 2) };
-    let end = line.len().min(start + SHOWN_CHARS_MAX);
-    let shown = line[start..end].iter().collect::<String>();
-    // A tab stays a tab, so that the carets stand where the reader's terminal puts the text.
-    let indent = line[start..at].iter().map(|&c| if c == '\t' { '\t' } else { ' ' }).collect();
-    (shown, indent, len.clamp(1, (end - at).max(1)))
 }
 
 /// A file may not steer the terminal of whoever checks it.

@@ -3,6 +3,59 @@
 //! [`Config::parse`] takes the text of a file and returns a [`Config`] that nothing downstream needs to check again,
 //! or [`Faults`]: every fault at once, each with its place, what is wrong, why, and what to write instead.
 //! No files are read, no clock is asked, no environment is looked at.
+//!
+//! ```
+//! # use riparian_config::{Class, Config, Grade};
+//! let text = r#"
+//! version: 1                                  # of this format
+//!
+//! listeners:                                  # where clients come in
+//!   - { name: apps, bind: 127.0.0.1:8080 }
+//!
+//! clouds:                                     # the parties' platforms; terms use these names
+//!   azure:
+//!     endpoints:
+//!       - name: azure-eastus2                 # pins, metrics and the log use this one
+//!         dialect: azure-openai               # paths, and the header of the credential
+//!         url: https://contoso.openai.azure.com
+//!         credential: { api_key: { env: AZURE_OPENAI_API_KEY } }   # a secret is a reference
+//!         models: { gpt-5.5: gpt55-prod }     # what clients say: what this endpoint calls it
+//!   aws:
+//!     endpoints:
+//!       - name: bedrock-use1
+//!         dialect: bedrock-openai
+//!         url: https://bedrock-runtime.us-east-1.amazonaws.com     # checked against the cloud's label
+//!         credential: { bearer: { file: /run/secrets/bedrock } }
+//!         models: { gpt-5.5: openai.gpt-5.5 }
+//!
+//! contract:
+//!   enforce: memory-is-state                  # the reading that decides
+//!   readings:                                 # from which grade on is a request stateful?
+//!     memory-is-state: { stateful_from: continues }
+//!   terms:                                    # clauses, with dates; what none speaks of is refused
+//!     - id: azure-stateless
+//!       cite: "Agreement of 2026-02-27, section 3"
+//!       from: 2026-02-27                      # midnight in UTC
+//!       until: 2026-04-27T00:00:00Z           # half-open
+//!       when: { vendor: openai, class: stateless }
+//!       only: [azure]
+//!
+//! limits: { body: 32MiB, idle: 120s }         # units are written out
+//! "#;
+//! let config = Config::parse(text, "riparian.yaml")?;
+//! assert_eq!(config.clouds[1].endpoints[0].name.as_str(), "bedrock-use1");
+//! assert_eq!(config.contract.enforced().class(Grade::Creates), Class::Stateless);
+//!
+//! // Nothing stops at the first fault.
+//! let faults = Config::parse(&text.replace("idle: 120s", "idle: 120, bdy: 1MiB"), "riparian.yaml").unwrap_err();
+//! assert_eq!(faults.len(), 2);
+//! assert!(faults.to_string().contains("`idle` is `120`"), "{faults}");
+//! assert!(faults.to_string().contains("instead: `body`"), "{faults}");
+//! # Ok::<(), riparian_config::Faults>(())
+//! ```
+//!
+//! One table (`sections.rs`) says which keys there are, what each is, and what an absent one means. The decoder reads it,
+//! and [`schema`] prints it as JSON Schema. The API operations are data too: [`Surfaces::built_in`].
 
 mod cloud;
 mod contract;
@@ -16,6 +69,7 @@ mod owner;
 mod pattern;
 mod read;
 mod scalar;
+mod schema;
 mod secret;
 mod sections;
 mod session;
@@ -36,6 +90,7 @@ pub use limits::*;
 pub use listener::*;
 pub use name::*;
 pub use pattern::*;
+pub use schema::schema;
 pub use secret::*;
 pub use session::*;
 pub use surface::*;

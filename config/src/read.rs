@@ -2,12 +2,13 @@
 //! read as its row's kind says. A value that is missing or wrong is `None`, and never without a fault, unless its key is
 //! optional.
 
-use crate::fault::{Found, Place};
+use crate::fault::{Found, Place, Stretch};
 use crate::scalar::{self, Refusal};
 use crate::suggest::nearest;
 use crate::table::{Field, Kind, Need, Rule, Section, article, quoted};
 use crate::tree::{Core, Entry, Node, Value, core, speaks_of_secrets};
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,7 +92,7 @@ impl<'t> Fields<'t> {
         match &entry.node.value {
             Value::List(items) if items.is_empty() => self.empty(entry, "list", found),
             Value::List(items) => return items,
-            _ => self.wrong(&entry.node, value_at(entry), key, self.kind(key), found),
+            _ => self.wrong_kind(key, found),
         }
         &[]
     }
@@ -122,7 +123,7 @@ impl<'t> Fields<'t> {
         match &entry.node.value {
             Value::Map(entries) if entries.is_empty() => self.empty(entry, "map", found),
             Value::Map(entries) => return entries,
-            _ => self.wrong(&entry.node, value_at(entry), key, self.kind(key), found),
+            _ => self.wrong_kind(key, found),
         }
         &[]
     }
@@ -139,9 +140,13 @@ impl<'t> Fields<'t> {
             return text(&entry.node, value_at(entry), key, kind, found).into_iter().collect();
         }
         let items = self.items(key, found);
-        let spots = items.iter().filter_map(|item| text(item, item.at, key, kind, found)).collect::<Vec<_>>();
-        for (index, spot) in spots.iter().enumerate() {
-            if spots[..index].iter().any(|earlier| earlier.text == spot.text) {
+        let mut seen = HashSet::new();
+        let mut spots = Vec::new();
+        for spot in items.iter().filter_map(|item| text(item, item.at, key, kind, found)).collect::<Vec<_>>()
+        {
+            if seen.insert(spot.text) {
+                spots.push(spot);
+            } else {
                 let why = "a list here is a set, and the second one adds nothing";
                 found.fault(
                     spot.at,
@@ -232,8 +237,14 @@ impl<'t> Fields<'t> {
         self.text(key, found).map(|spot| PathBuf::from(spot.text))
     }
 
-    /// Reports that `key` should not be what it is.
-    pub(crate) fn wrong(&self, node: &Node, at: Place, key: &str, kind: &Kind, found: &mut Found) {
+    /// Reports that the value of `key`, if it is there, is not of its row's kind.
+    pub(crate) fn wrong_kind(&self, key: &str, found: &mut Found) {
+        if let Some(entry) = self.entry(key) {
+            self.wrong(&entry.node, value_at(entry), key, self.kind(key), found);
+        }
+    }
+
+    fn wrong(&self, node: &Node, at: Place, key: &str, kind: &Kind, found: &mut Found) {
         wrong(node, at, &format!("`{key}`"), kind, self.row(key).like, found);
     }
 
@@ -289,7 +300,7 @@ impl<'t> Fields<'t> {
                 Some(Raw { text, plain: *plain, at: value_at(entry) })
             }
             _ => {
-                self.wrong(&entry.node, value_at(entry), key, self.kind(key), found);
+                self.wrong_kind(key, found);
                 None
             }
         }
@@ -307,7 +318,15 @@ impl<'t> Fields<'t> {
         let keys = self.section.fields.iter().map(|field| field.key).collect::<Vec<_>>();
         let meant = nearest(&entry.key, keys.iter().copied());
         let instead = meant.map_or("one of these keys, or nothing".to_owned(), |key| format!("`{key}`"));
-        let what = format!("`{}` is no key of {} {section}", entry.key, article(section));
+        // In a credential even the key may be the secret: `{ sk-... }` is a map to YAML.
+        let word = |key: &str| key.len() <= 16 && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let what = if meant.is_some() || !speaks_of_secrets(section) || word(&entry.key) {
+            format!("`{}` is no key of {} {section}", entry.key, article(section))
+        } else {
+            let Place { line, col, len } = entry.key_at;
+            found.hide(Stretch { from: (line, col), to: (line, col.saturating_add(len)) });
+            format!("this is no key of {} {section}", article(section))
+        };
         found.fault(entry.key_at, what, format!("its keys are {}", quoted(&keys)), instead);
         meant
     }
@@ -320,7 +339,7 @@ impl<'t> Fields<'t> {
             }
             let what = format!("`{}` is missing", field.key);
             let section = self.section.name;
-            let why = format!("{} {section} needs it: {}", article(section), field.doc);
+            let why = format!("{} {section} needs it. {}", article(section), field.doc);
             found.fault(self.at, what, why, format!("`{}: {}`", field.key, field.like));
         }
     }
@@ -348,7 +367,7 @@ impl<'t> Fields<'t> {
 
     fn empty(&self, entry: &Entry, what: &str, found: &mut Found) {
         let key = &entry.key;
-        let why = format!("an empty {what} says nothing: {}", self.row(key).doc);
+        let why = format!("an empty {what} says nothing. {}", self.row(key).doc);
         found.fault(
             entry.key_at,
             format!("`{key}` is empty"),
@@ -392,7 +411,7 @@ pub(crate) fn text<'t>(
                     at,
                     format!("`{key}` is empty"),
                     "it is needed as text",
-                    format!("{}", kind.words()),
+                    format!("{}, or leave the key out", kind.words()),
                 );
                 return None;
             }
@@ -411,12 +430,14 @@ pub(crate) fn text<'t>(
 }
 
 fn wrong(node: &Node, at: Place, what: &str, kind: &Kind, like: &str, found: &mut Found) {
-    if matches!(node.value, Value::Broken) {
-        return;
-    }
+    let what = match &node.value {
+        Value::Broken => return,
+        _ if node.is_null() => format!("{what} has no value"),
+        _ => format!("{what} is {}", node.words()),
+    };
     let due = kind.words();
     let instead = if like.is_empty() { due.clone() } else { format!("such as `{like}`") };
-    found.fault(at, format!("{what} is {}", node.words()), format!("it is {due}"), instead);
+    found.fault(at, what, format!("it is {due}"), instead);
 }
 
 /// Where a value stands; the key when nothing was written.

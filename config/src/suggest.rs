@@ -3,8 +3,8 @@
 /// The nearest of `words`, when it is near enough to be a slip of the hand.
 pub(crate) fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = fold(word);
-    // A third of the letters may be wrong, at least one; more is another word.
-    let bound = (word.len() / 3).max(1);
+    // A third of the letters may be wrong, from one to three of them; more is another word.
+    let bound = (word.len() / 3).clamp(1, 3);
     words
         .into_iter()
         .map(|candidate| (distance(&word, &fold(candidate)), candidate))

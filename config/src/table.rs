@@ -119,6 +119,7 @@ impl Kind {
             Self::Address => "an IP address with a port".to_owned(),
             Self::Url => "a URL".to_owned(),
             Self::Header => "the name of a header".to_owned(),
+            Self::Word([word]) => format!("`{word}`"),
             Self::Word(words) => format!("one of {}", quoted(words)),
             Self::Pointer => "a pointer into a body".to_owned(),
             Self::Many(kind) => format!("{}, or a list of such", kind.words()),

@@ -4,7 +4,7 @@
 //! aliases, merge keys, tags and second documents are refused, because with them a line no longer says what it means.
 //! Size, depth and the number of nodes are bounded.
 
-use crate::fault::{Found, Place, Stretch};
+use crate::fault::{Found, Place, Stretch, lines};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
 
@@ -282,15 +282,21 @@ impl Loader<'_> {
 
     fn syntax(&mut self, text: &str, mark: Marker, info: &str) {
         let at = Place { line: mark.line(), col: mark.col() + 1, len: 1 };
-        // No tree, so nobody knows which of its values are secrets: where the line speaks of one, only its keys show.
-        let source = text.lines().nth(mark.line().saturating_sub(1)).unwrap_or("");
-        if let Some(colon) = source.chars().position(|c| c == ':').filter(|_| speaks_of_secrets(source)) {
-            let stretch = Stretch { from: (at.line, colon + 2), to: (at.line + 1, 0) };
-            self.found.hide(stretch);
-        }
+        self.hide_likely_secrets(text, at.line);
         let why = "the text is not YAML from here on, so what follows was not checked";
         let instead = "YAML: `key: value`, spaces to indent, quotes around text with `: ` or ` #`";
         self.found.fault(at, format!("YAML: {info}"), why, instead);
+    }
+
+    /// There is no tree, so nobody knows which values are secrets: where a line, or the one before it, speaks of one, only
+    /// its key shows.
+    fn hide_likely_secrets(&mut self, text: &str, line: usize) {
+        let source = |line: usize| lines(text).get(line.wrapping_sub(1)).copied().unwrap_or("");
+        let (before, shown) = (source(line.wrapping_sub(1)), source(line));
+        if speaks_of_secrets(shown) || speaks_of_secrets(before) || shown.contains('@') {
+            let key = shown.chars().position(|c| c == ':').map_or(0, |colon| colon + 1);
+            self.found.hide(Stretch { from: (line, key + 1), to: (line + 1, 0) });
+        }
     }
 }
 

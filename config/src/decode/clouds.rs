@@ -4,15 +4,17 @@ use super::listeners::file_of;
 use super::naming::{is_model_name, name, name_at, unique};
 use crate::fault::{Found, Place};
 use crate::owner::owner_of;
-use crate::read::{Fields, Spot, text};
+use crate::read::{Fields, Spot, text, value_at};
 use crate::scalar::{self, Refusal};
+use crate::sections::CREDENTIAL;
 use crate::table::Kind;
-use crate::tree::Value;
+use crate::tree::{Node, Value};
 use crate::url::{has_userinfo, is_loopback, parse};
 use crate::{
     Cloud, CloudName, Credential, Dialect, Endpoint, EndpointName, EndpointUrl, HttpVersion, Limits,
     SecretRef, Timeouts,
 };
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Candidate sets are 64 bits wide.
@@ -138,10 +140,11 @@ fn belongs(fields: &Fields<'_>, url: &EndpointUrl, cloud: &str, owner: &str, fou
     let known = owner_of(&url.host);
     match (known, said) {
         (Some(known), None) if known != owner => {
-            let what = format!("`{}` is a host of {known}, in the cloud `{cloud}` of {owner}", url.host);
+            let what =
+                format!("`{}` is a host of {known}, but the cloud `{cloud}` belongs to {owner}", url.host);
             let why = "terms name the cloud, so a host under the wrong one breaks the contract unseen";
             let instead = format!(
-                "the endpoint under {known}'s cloud; or `host_of: {known}` beside it, if it is meant so"
+                "the endpoint in {known}'s cloud; or, if it is meant so, `host_of: {known}` beside it"
             );
             found.fault(fields.value_at("url"), what, why, instead);
         }
@@ -169,13 +172,14 @@ fn needless(said: Spot<'_>, why: &str, found: &mut Found) {
 
 /// Reports one address in two clouds: then it would not matter which of them a term names.
 fn apart(origins: &[Origin], found: &mut Found) {
-    for (index, origin) in origins.iter().enumerate() {
-        let same = |other: &&Origin| other.url == origin.url && other.cloud != origin.cloud;
-        if let Some(other) = origins[..index].iter().find(same) {
+    let mut seen: HashMap<String, &Origin> = HashMap::new();
+    for origin in origins {
+        let first = *seen.entry(origin.url.to_string()).or_insert(origin);
+        if first.cloud != origin.cloud {
             let what = format!("`{}` stands in two clouds", origin.url);
             let why = format!(
                 "line {} gives it to another cloud; what a term denies the one would reach it through the other",
-                other.at.line
+                first.at.line
             );
             found.fault(origin.at, what, why, "each address in one cloud");
         }
@@ -184,50 +188,77 @@ fn apart(origins: &[Origin], found: &mut Found) {
 
 fn credential(fields: &Fields<'_>, found: &mut Found) -> Option<Credential> {
     let entry = fields.entry("credential")?;
-    match &entry.node.value {
-        Value::Map(_) => {}
-        Value::Scalar { text, .. } if matches!(text.as_str(), "none" | "passthrough") => {
-            return Some(if text == "none" { Credential::None } else { Credential::Passthrough });
-        }
+    let credential = match &entry.node.value {
+        Value::Map(_) => Fields::open(&entry.node, entry.key_at, &CREDENTIAL, found).and_then(|fields| {
+            let api_key = secret(&fields, "api_key", found);
+            let bearer = secret(&fields, "bearer", found);
+            api_key.map(Credential::ApiKey).or(bearer.map(Credential::Bearer))
+        }),
+        Value::Scalar { text, .. } if text == "none" => Some(Credential::None),
+        Value::Scalar { text, .. } if text == "passthrough" => Some(Credential::Passthrough),
         Value::Scalar { .. } if !entry.node.is_null() => {
-            inline(entry.node.at, entry.node.stretch, "credential", found);
-            return None;
+            inline(entry.node.at, "credential", found);
+            None
         }
         _ => {
-            let Kind::WordOr(..) = crate::sections::ENDPOINT.field("credential")?.kind else { return None };
-            let kind = &crate::sections::ENDPOINT.field("credential")?.kind;
-            fields.wrong(&entry.node, crate::read::value_at(entry), "credential", kind, found);
-            return None;
+            fields.wrong_kind("credential", found);
+            None
         }
+    };
+    if credential.is_none() {
+        hide_values(&entry.node, found);
     }
-    let fields = Fields::open(&entry.node, entry.key_at, &crate::sections::CREDENTIAL, found)?;
-    let api_key = secret(&fields, "api_key", found);
-    let bearer = secret(&fields, "bearer", found);
-    api_key.map(Credential::ApiKey).or(bearer.map(Credential::Bearer))
+    credential
 }
 
 /// The secret's reference under `key`. What looks like the secret itself is never shown.
 pub(super) fn secret(fields: &Fields<'_>, key: &str, found: &mut Found) -> Option<SecretRef> {
     let entry = fields.entry(key)?;
-    if matches!(entry.node.value, Value::Scalar { .. }) && !entry.node.is_null() {
-        inline(entry.node.at, entry.node.stretch, key, found);
-        return None;
-    }
-    let reference = fields.section(key, found)?;
-    let file = reference.path("file", found);
-    let variable = reference.text("env", found).and_then(|spot| match scalar::variable(spot.text) {
-        Ok(name) => Some(name),
-        Err(Refusal { why, instead }) => {
-            found.hide(reference.entry("env").expect("its text was just read").node.stretch);
-            found.fault(spot.at, "`env` cannot name an environment variable", why, instead);
+    let reference = match entry.node.value {
+        Value::Scalar { .. } if !entry.node.is_null() => {
+            inline(entry.node.at, key, found);
             None
         }
-    });
-    variable.map(SecretRef::Env).or(file.map(SecretRef::File))
+        _ => fields.section(key, found).and_then(|reference| {
+            let file = reference.path("file", found).map(SecretRef::File);
+            variable(&reference, found).map(SecretRef::Env).or(file)
+        }),
+    };
+    if reference.is_none() {
+        hide_values(&entry.node, found);
+    }
+    reference
 }
 
-fn inline(at: Place, stretch: crate::fault::Stretch, key: &str, found: &mut Found) {
-    found.hide(stretch);
+fn variable(reference: &Fields<'_>, found: &mut Found) -> Option<String> {
+    let entry = reference.entry("env")?;
+    match &entry.node.value {
+        // Whatever YAML makes of it, a number too: it is not repeated.
+        Value::Scalar { text, .. } if !entry.node.is_null() => match scalar::variable(text) {
+            Ok(name) => Some(name),
+            Err(Refusal { why, instead }) => {
+                found.fault(entry.node.at, "`env` cannot name an environment variable", why, instead);
+                None
+            }
+        },
+        _ => {
+            reference.wrong_kind("env", found);
+            None
+        }
+    }
+}
+
+/// Keeps every value below `node` out of what is printed: one of them may be the secret, in the wrong place.
+fn hide_values(node: &Node, found: &mut Found) {
+    match &node.value {
+        Value::Scalar { .. } => found.hide(node.stretch),
+        Value::List(items) => items.iter().for_each(|item| hide_values(item, found)),
+        Value::Map(entries) => entries.iter().for_each(|entry| hide_values(&entry.node, found)),
+        Value::Broken => {}
+    }
+}
+
+fn inline(at: Place, key: &str, found: &mut Found) {
     let why = "files are copied, committed and printed: a secret is a reference, and its value is never in this one";
     let instead = match key {
         "credential" => {
@@ -242,7 +273,7 @@ fn models(fields: &Fields<'_>, found: &mut Found) -> Option<Vec<(String, String)
     let entries = fields.has("models").then(|| fields.pairs("models", found))?;
     let mut models = Vec::new();
     for entry in entries {
-        let at = crate::read::value_at(entry);
+        let at = value_at(entry);
         let own = text(&entry.node, at, &entry.key, &Kind::Text, found);
         for spot in [Some(Spot { text: &entry.key, at: entry.key_at }), own].into_iter().flatten() {
             if !is_model_name(spot.text) || spot.text.contains('*') {

@@ -5,6 +5,7 @@ use crate::read::{Fields, Spot};
 use crate::suggest::nearest;
 use crate::table::quoted;
 use crate::{NAME_BYTES_MAX, NameFault, Pattern, Product, ProductName, Surfaces, Vendor, VendorName};
+use std::collections::HashMap;
 
 /// Checks one name.
 pub(super) fn name<T>(
@@ -78,8 +79,10 @@ pub(super) fn unknown(spot: Spot<'_>, known: &[&str], what: &str, found: &mut Fo
 
 /// Reports the second of two equal names.
 pub(super) fn unique(names: &[(String, Place)], what: &str, found: &mut Found) {
-    for (index, (name, at)) in names.iter().enumerate() {
-        if let Some((_, first)) = names[..index].iter().find(|(earlier, _)| earlier == name) {
+    let mut seen: HashMap<&str, Place> = HashMap::new();
+    for (name, at) in names {
+        let first = *seen.entry(name).or_insert(*at);
+        if first != *at {
             let why = format!("line {} gives that name already, and a name means one thing", first.line);
             found.fault(*at, format!("a second {what} is called `{name}`"), why, "another name");
         }
@@ -94,7 +97,9 @@ pub(super) fn patterns<'t>(fields: &Fields<'t>, key: &str, found: &mut Found) ->
         None => {
             let why = "a `*` stands only at the end, and there are no spaces";
             let instead = match spot.text.find('*') {
-                Some(star) if is_model_name(&spot.text[..=star]) => format!("`{}`", &spot.text[..=star]),
+                Some(star) if star > 0 && is_model_name(&spot.text[..=star]) => {
+                    format!("`{}`", &spot.text[..=star])
+                }
                 _ => "a name, or the beginning of one and `*`".to_owned(),
             };
             found.fault(spot.at, format!("`{}` is no pattern", spot.text), why, instead);

@@ -2,8 +2,8 @@
 
 use super::clouds::secret;
 use crate::fault::Found;
-use crate::read::{Fields, value_at};
-use crate::sections::{FILE_REF, TELEMETRY};
+use crate::read::Fields;
+use crate::sections::FILE_REF;
 use crate::tree::Value;
 use crate::{AccessLog, Balance, Health, Limits, Pins, Retries, Sessions, Telemetry};
 
@@ -112,8 +112,7 @@ fn access_log(fields: &Fields<'_>, found: &mut Found) -> Option<AccessLog> {
             }
             Value::Scalar { .. } if !entry.node.is_null() => {}
             _ => {
-                let kind = &TELEMETRY.field("access_log")?.kind;
-                fields.wrong(&entry.node, value_at(entry), "access_log", kind, found);
+                fields.wrong_kind("access_log", found);
                 return None;
             }
         }
