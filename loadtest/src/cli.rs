@@ -88,6 +88,9 @@ struct Fake {
     /// Pieces of text in a stream.
     #[arg(long, default_value_t = 8)]
     chunks: usize,
+    /// Do not digest bodies: for measuring what stands before this cloud on the same machine.
+    #[arg(long)]
+    no_digest: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -203,6 +206,7 @@ async fn run_fake(fake: Fake) -> Result<(), String> {
     let mut spec = CloudSpec::new(fake.kind.into(), fake.name)
         .listen(fake.listen)
         .streaming(fake.chunks, Duration::from_millis(fake.pace_ms));
+    spec.digest = !fake.no_digest;
     if let Some(credential) = fake.credential.resolve()? {
         spec = spec.credential(credential);
     }

@@ -206,7 +206,7 @@ fn judge_arrival(
     if !rules.allow(class, &sight.cloud) {
         findings.leaks.push(finding(format!("{} {} reached {}", class.name(), line(), sight.cloud)));
     }
-    // A body that did not arrive in full has no digest.
+    // A body that did not arrive in full has no digest; neither has any at a cloud that does not digest.
     let arrived = seen.body_sha256 != [0; 32];
     if arrived && sha256(&sample.recipe.body(seen.body_model.as_deref())) != seen.body_sha256 {
         findings.altered.push(finding(format!("{}, {} bytes", line(), seen.body_bytes)));

@@ -20,6 +20,7 @@ use super::fault::{FAULT_HEADER, Fault};
 use super::record::{Credential, NONCE_HEADER, Outcome};
 use super::route::{self, Operation};
 use super::serve::Site;
+use super::spec::CloudSpec;
 use super::wire::Fuse;
 use super::{chat, conversations, media, responses};
 
@@ -33,7 +34,7 @@ pub(crate) async fn handle(
     let asked = asked_fault(&site, &head.headers);
     let fault = asked.as_ref().ok().copied().flatten();
     // If the other side goes away from here on, the entry is dropped and says so.
-    let arrival = read(body, fault, site.spec.body_bytes_max, &mut entry).await?;
+    let arrival = read(body, fault, &site.spec, &mut entry).await?;
     let judged = match (arrival, asked) {
         (Arrival::Interrupted, _) | (_, Ok(Some(Fault::ResetBeforeHeaders))) => {
             return Err(reset(fuse.as_ref(), entry));
@@ -81,16 +82,19 @@ enum Arrival {
 async fn read(
     mut body: Incoming,
     fault: Option<Fault>,
-    max: usize,
+    spec: &CloudSpec,
     entry: &mut Entry,
 ) -> io::Result<Arrival> {
-    let mut digest = Sha256::new();
+    let max = spec.body_bytes_max;
+    let mut digest = spec.digest.then(Sha256::new);
     let mut read = Vec::new();
     let expected = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
     read.reserve(expected.min(max));
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(io::Error::other)?.into_data() else { continue };
-        digest.update(&piece);
+        if let Some(digest) = &mut digest {
+            digest.update(&piece);
+        }
         entry.end.body_bytes += piece.len() as u64;
         if matches!(fault, Some(Fault::ResetMidBody(after)) if entry.end.body_bytes >= after) {
             return Ok(Arrival::Interrupted);
@@ -100,7 +104,7 @@ async fn read(
         }
         read.extend_from_slice(&piece);
     }
-    let (bytes, digest) = (entry.end.body_bytes, digest.finalize().into());
+    let (bytes, digest) = (entry.end.body_bytes, digest.map_or([0; 32], |digest| digest.finalize().into()));
     entry.amend(|seen| {
         seen.body_bytes = bytes;
         seen.body_sha256 = digest;

@@ -67,7 +67,7 @@ pub struct Seen {
     pub body_model: Option<String>,
     /// Bytes of body that arrived.
     pub body_bytes: u64,
-    /// SHA-256 of the body that arrived.
+    /// SHA-256 of the body; zeroes if it did not arrive in full, or [`crate::CloudSpec::digest`] is off.
     pub body_sha256: [u8; 32],
     /// `host`, `user-agent`, `accept`, `accept-encoding`, `content-*`, `transfer-encoding`, `te`, `connection`,
     /// `traceparent`, `baggage`, `openai-*` and every `x-*`, in the order of arrival. Of a header that carries a credential
