@@ -38,9 +38,7 @@ pub fn target(
     model: Option<&str>,
     query: Option<&str>,
 ) -> String {
-    let dated = recognised.form != Form::Versioned
-        && place.dialect() == Dialect::AzureOpenAi
-        && place.endpoint.url.base_path.is_none();
+    let dated = stays_dated(place, recognised.form);
     let own = model.map(|model| place.model(model).unwrap_or(model));
     let base = place.endpoint.url.base_path.as_deref().unwrap_or(place.dialect().base_path());
     let mut target =
@@ -63,6 +61,14 @@ pub fn target(
     }
     push_query(&mut target, query, dated);
     target
+}
+
+/// Whether a request in one of Azure's dated forms goes out in that form: only to an Azure endpoint with Azure's own paths.
+#[must_use]
+pub fn stays_dated(place: &Place, form: Form) -> bool {
+    form != Form::Versioned
+        && place.dialect() == Dialect::AzureOpenAi
+        && place.endpoint.url.base_path.is_none()
 }
 
 /// The target of an operation that is not recognised: as it came.

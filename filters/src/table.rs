@@ -306,7 +306,11 @@ impl<'c> Builder<'c> {
         terms.sort_unstable();
         terms.dedup();
         let clouds = before.clouds.and(after.clouds);
-        let refusal = before.refusal.or(after.refusal).or(clouds.is_empty().then_some(Reason::EpochBoundary));
+        // With three epochs in reach, `before` may be a crossing itself. What passes gives way to what a side refuses: after
+        // a `Retry-After` the client would only be refused for good.
+        let refused = |cell: &Cell| cell.refusal.filter(|reason| *reason != Reason::EpochBoundary);
+        let nothing_in_common = clouds.is_empty().then_some(Reason::EpochBoundary);
+        let refusal = refused(before).or(refused(after)).or(nothing_in_common);
         let cell = Cell { clouds, prefer: after.prefer.clone(), terms, refusal };
         let number = self.push(cell);
         self.crossings.insert((a, b), number);

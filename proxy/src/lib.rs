@@ -1,1 +1,48 @@
-//! TBD
+//! Riparian: a streaming proxy in front of model endpoints that is allowed to say no.
+//!
+//! It finds out how much server-side state a request depends on, reads the contract that is in force at that moment, and sends
+//! the request only to a cloud that the contract names. State stays with the endpoint that holds it. What the contract
+//! does not allow is refused, never rerouted.
+//!
+//! # Life of a request
+//!
+//! | # | stage | asks | where | may wait? |
+//! |---|---|---|---|---|
+//! | 1 | **admit** | is the head one that only one reading has; within limits? | [`front`], [`receive`] | no |
+//! | 2 | **recognise** | which API operation? | [`riparian_filters::surface`] | no |
+//! | 3 | **scan** | what does the body say of state? | [`read`], [`riparian_filters::scan`] | the body, bounded in time and bytes |
+//! | 4 | **classify** | how much state, and which handles? | [`riparian_filters::classify`] | no |
+//! | 5 | **identify** | which session, whose? | [`riparian_filters::identify`] | no |
+//! | 6 | **recall** | where does that state live? | [`pins`]; skipped when there is no handle | no |
+//! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
+//! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`gateway`] | no |
+//! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`] | no |
+//! | 10 | **relay** | bytes both ways | pingora, behind [`hold`] | I/O |
+//! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
+//! | 12 | **settle** | write it down, once | [`settle`] | never: a queue |
+//!
+//! A refusal at any stage leaves by one door ([`refuse`]) and still settles. A retry returns to **select** with the *same*
+//! verdict: the candidate set is computed before any balancing, and retry and failover walk along it and know nothing
+//! else. An empty set is a refusal.
+
+mod admin;
+pub mod cli;
+pub mod credentials;
+pub mod endpoints;
+pub mod front;
+pub mod gate;
+pub mod gateway;
+mod hold;
+pub mod house;
+pub mod metrics;
+pub mod observe;
+mod peer;
+pub mod pins;
+pub mod prepare;
+mod read;
+pub mod receive;
+pub mod record;
+pub mod refuse;
+pub mod server;
+pub mod settle;
+pub mod snapshot;

@@ -202,8 +202,11 @@ impl Machine {
         } else {
             self.walk.pass_member();
         }
-        self.expect = Expect::Colon;
-        Ok(from + dull + 1)
+        // The colon nearly always follows at once.
+        let end = from + dull + 1;
+        let colon = bytes.get(end) == Some(&b':');
+        self.expect = if colon { Expect::Value } else { Expect::Colon };
+        Ok(end + usize::from(colon))
     }
 
     fn key_on(&mut self, watch: &Watch, bytes: &[u8], at: usize, dull: usize) -> Result<usize, ScanError> {
@@ -229,8 +232,9 @@ impl Machine {
             let (kept, end) = (&bytes[from..from + dull], from + dull + 1);
             let (start, stop) = (self.place(at), self.place(end));
             self.walk.string(watch, Text { kept, bytes: dull, lone: false, start, end: stop })?;
+            // A comma follows most of the time.
             self.expect = Expect::CommaOrEnd;
-            return Ok(end);
+            return if bytes.get(end) == Some(&b',') { self.comma_or_end(watch, b',', end) } else { Ok(end) };
         }
         // One byte more than is wanted tells whether the last character is whole.
         let (usage, kept_max) = match watch.node(self.walk.node()) {

@@ -86,6 +86,10 @@ impl Reader {
         base: u64,
     ) -> Result<Option<usize>, ScanError> {
         let mut dull = dull;
+        if self.usage == Use::Skip && self.escape == Escape::No {
+            at = skip_plain(bytes, at + dull);
+            dull = 0;
+        }
         loop {
             if self.escape == Escape::No {
                 if dull == 0 {
@@ -200,6 +204,19 @@ impl Reader {
     }
 }
 
+/// Goes over everything up to the closing quote, or to what takes a closer look: a \u, something wrong, the chunk's end.
+#[inline]
+fn skip_plain(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        at += plain(&bytes[at..]);
+        match bytes.get(at..) {
+            Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => at += 2,
+            _ => return at,
+        }
+    }
+}
+
 /// A hash of a key, the same however the key comes in pieces.
 ///
 /// It needs no secret: two keys with one hash look like a duplicate, so whoever makes some only gets a refusal; equal keys
@@ -233,6 +250,11 @@ impl Hash {
             self.bytes += words.len() as u64 * 8;
             rest = tail;
         }
+        if self.bytes.is_multiple_of(8) {
+            self.word = tail_word(rest);
+            self.bytes += rest.len() as u64;
+            return;
+        }
         for &byte in rest {
             self.word |= u64::from(byte) << (self.bytes % 8 * 8);
             self.bytes += 1;
@@ -254,5 +276,20 @@ impl Hash {
     #[inline]
     fn mix(&mut self, word: u64) {
         self.state = (self.state.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// Up to seven bytes as the low end of a word. Two reads that overlap do for most lengths.
+#[inline]
+fn tail_word(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
+        (Some(low), Some(high), _) => {
+            u64::from(u32::from_le_bytes(*low))
+                | u64::from(u32::from_le_bytes(*high)) << ((bytes.len() - 4) * 8)
+        }
+        (_, _, [a, b, c]) => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+        (_, _, [a, b]) => u64::from(*a) | u64::from(*b) << 8,
+        (_, _, [a]) => u64::from(*a),
+        _ => 0,
     }
 }

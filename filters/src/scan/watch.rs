@@ -5,6 +5,7 @@
 
 use riparian_config::{Condition, ModelAt, Pointer, Signal, Step, Surface};
 
+use super::text::Hash;
 use super::{CACHE_KEY_BYTES_MAX, HANDLE_BYTES_MAX, MODEL_BYTES_MAX, SLOTS_MAX};
 
 /// The number of a node.
@@ -41,7 +42,7 @@ impl std::error::Error for TooManyPointers {}
 /// A place in the body.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    keys: Vec<(Box<[u8]>, NodeId)>,
+    keys: Vec<Child>,
     /// The node of every element, when an array is here.
     pub(super) each: NodeId,
     pub(super) tests: Vec<Test>,
@@ -50,10 +51,21 @@ pub(super) struct Node {
     pub(super) is_cache_key: bool,
     /// It is the `id` of an object with an [`Only`].
     pub(super) is_only_id: bool,
+    /// Something here is tested or taken.
+    wants_value: bool,
     /// How many bytes of a string here are worth keeping. 0: none, it can be skipped.
     pub(super) text_bytes: usize,
     /// A string here may be taken over, so it must mean one thing only.
     pub(super) takes_text: bool,
+}
+
+/// A member that is watched, or leads to one.
+#[derive(Clone, Debug)]
+struct Child {
+    /// Of the key: most other keys are told apart by it without a call.
+    hash: u64,
+    key: Box<[u8]>,
+    node: NodeId,
 }
 
 /// A signal that the value at a node decides alone.
@@ -165,13 +177,16 @@ impl Watch {
         if test.captures {
             self.take_text(node, HANDLE_BYTES_MAX);
         }
-        self.nodes[usize::from(node)].tests.push(test);
+        let node = &mut self.nodes[usize::from(node)];
+        node.wants_value = true;
+        node.tests.push(test);
     }
 
     fn take_text(&mut self, node: NodeId, bytes: usize) {
         let node = &mut self.nodes[usize::from(node)];
         node.text_bytes = node.text_bytes.max(bytes);
         node.takes_text = true;
+        node.wants_value = true;
     }
 
     fn longest_key(&mut self, bytes: usize) {
@@ -186,11 +201,12 @@ impl Watch {
     }
 
     fn child(&mut self, node: NodeId, key: &str) -> Result<NodeId, TooManyPointers> {
-        if let Some(child) = self.nodes[usize::from(node)].child(key.as_bytes()) {
+        let hash = Hash::of(key.as_bytes());
+        if let Some(child) = self.nodes[usize::from(node)].child(key.as_bytes(), hash) {
             return Ok(child);
         }
         let child = self.add()?;
-        self.nodes[usize::from(node)].keys.push((key.as_bytes().into(), child));
+        self.nodes[usize::from(node)].keys.push(Child { hash, key: key.as_bytes().into(), node: child });
         self.longest_key(key.len());
         Ok(child)
     }
@@ -224,15 +240,23 @@ impl Node {
             is_model: false,
             is_cache_key: false,
             is_only_id: false,
+            wants_value: false,
             text_bytes: 0,
             takes_text: false,
         }
     }
 
-    /// The node of the member `key`. A handful of keys at most, told apart by their length most of the time: a list is
-    /// faster than a map.
-    pub(super) fn child(&self, key: &[u8]) -> Option<NodeId> {
-        self.keys.iter().find(|(own, _)| **own == *key).map(|&(_, child)| child)
+    /// The node of the member `key`. A handful at most: a list is faster than a map. The key itself is compared too, because
+    /// whoever found a second key with the hash of `store` could say one thing to us and another to the upstream.
+    #[inline]
+    pub(super) fn child(&self, key: &[u8], hash: u64) -> Option<NodeId> {
+        self.keys.iter().find(|child| child.hash == hash && *child.key == *key).map(|child| child.node)
+    }
+
+    /// Is anything to be done for a value here?
+    #[inline]
+    pub(super) fn wants_value(&self) -> bool {
+        self.wants_value
     }
 
     /// The slots of [`Self::onlys`], as a set.

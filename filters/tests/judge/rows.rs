@@ -1,0 +1,127 @@
+//! The truth table in the doc of `judge`, as data: a row is a case.
+
+use super::compile;
+use riparian_config::{Grade, Timestamp};
+use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::judge::{Facts, HealthView, Owner, judge};
+use riparian_filters::policy::EndpointId;
+use riparian_filters::select::select;
+
+/// Everything that stages 7 and 8 can say.
+pub const OUTCOMES: [Reason; 14] = [
+    Reason::Designated,
+    Reason::Held,
+    Reason::NoTerm,
+    Reason::TermsConflict,
+    Reason::Forbidden,
+    Reason::EpochBoundary,
+    Reason::Unrecognised,
+    Reason::OwnerNotDesignated,
+    Reason::OwnerRemoved,
+    Reason::UnknownHandle,
+    Reason::OwnersDiffer,
+    Reason::NotServed,
+    Reason::OwnerUnavailable,
+    Reason::EndpointsDown,
+];
+
+const CONFIG: &str = r#"
+version: 1
+listeners: [{ name: apps, bind: 127.0.0.1:8080 }]
+clouds:
+  azure:
+    endpoints:
+      - { name: a0, dialect: azure-openai, url: "http://127.0.0.1:9000", credential: none }
+      - { name: a1, dialect: azure-openai, url: "http://127.0.0.1:9001", credential: none, models: { gpt-5.5: mine } }
+  aws:
+    endpoints:
+      - { name: b2, dialect: bedrock-openai, url: "http://127.0.0.1:9002", credential: none }
+contract:
+  enforce: r
+  readings: { r: { stateful_from: continues } }
+  terms:
+    - { id: chat, when: { surface: openai.chat.create }, only: azure }
+    - { id: completions, when: { surface: openai.completions.create }, only: aws }
+    - { id: embeddings-a, when: { surface: openai.embeddings.create }, only: azure }
+    - { id: embeddings-b, when: { surface: openai.embeddings.create }, only: aws }
+    - { id: speech-a, when: { surface: openai.audio.speech }, only: azure }
+    - { id: speech-b, when: { surface: openai.audio.speech }, never: azure }
+"#;
+
+const A0: Owner = Owner::Endpoint(EndpointId(0));
+const A1: Owner = Owner::Endpoint(EndpointId(1));
+const B2: Owner = Owner::Endpoint(EndpointId(2));
+
+struct Row {
+    cell: &'static str,
+    surface: &'static str,
+    model: &'static str,
+    owners: &'static [Owner],
+    down: u64,
+    expected: &'static str,
+    endpoints: &'static [u16],
+}
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    // The contract's cell refuses: pins and health are not even looked at.
+    Row { cell: "no term", surface: "openai.moderations.create", model: "m", owners: &[], down: 0, expected: "no_term", endpoints: &[] },
+    Row { cell: "no term, owner known", surface: "openai.moderations.create", model: "m", owners: &[A0], down: 0, expected: "no_term", endpoints: &[] },
+    Row { cell: "no term, handle unknown", surface: "openai.moderations.create", model: "m", owners: &[Owner::Unknown], down: 0, expected: "no_term", endpoints: &[] },
+    Row { cell: "conflict", surface: "openai.embeddings.create", model: "m", owners: &[], down: 0, expected: "terms_conflict", endpoints: &[] },
+    Row { cell: "conflict, owner known", surface: "openai.embeddings.create", model: "m", owners: &[B2], down: 0, expected: "terms_conflict", endpoints: &[] },
+    Row { cell: "never takes the rest", surface: "openai.audio.speech", model: "m", owners: &[], down: 0, expected: "forbidden", endpoints: &[] },
+    Row { cell: "unrecognised", surface: "", model: "m", owners: &[], down: 0, expected: "unrecognised", endpoints: &[] },
+    // It allows, and nothing is cited.
+    Row { cell: "free", surface: "openai.chat.create", model: "gpt-5.5", owners: &[], down: 0, expected: "designated", endpoints: &[0, 1] },
+    Row { cell: "free, one down", surface: "openai.chat.create", model: "gpt-5.5", owners: &[], down: 0b01, expected: "designated", endpoints: &[1] },
+    Row { cell: "free, one has the model", surface: "openai.chat.create", model: "other", owners: &[], down: 0, expected: "designated", endpoints: &[0] },
+    Row { cell: "free, all down, another cloud up", surface: "openai.chat.create", model: "gpt-5.5", owners: &[], down: 0b11, expected: "endpoints_down", endpoints: &[] },
+    Row { cell: "free, who has the model is down", surface: "openai.chat.create", model: "other", owners: &[], down: 0b01, expected: "endpoints_down", endpoints: &[] },
+    Row { cell: "the cloud lacks the operation", surface: "openai.completions.create", model: "m", owners: &[], down: 0, expected: "not_served", endpoints: &[] },
+    // It allows, and state is cited.
+    Row { cell: "handle unknown", surface: "openai.chat.create", model: "gpt-5.5", owners: &[Owner::Unknown], down: 0, expected: "unknown_handle", endpoints: &[] },
+    Row { cell: "one of two unknown", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A0, Owner::Unknown], down: 0, expected: "unknown_handle", endpoints: &[] },
+    Row { cell: "two owners", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A0, A1], down: 0, expected: "owners_differ", endpoints: &[] },
+    Row { cell: "one of two removed", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A0, Owner::Removed], down: 0, expected: "owners_differ", endpoints: &[] },
+    Row { cell: "removed", surface: "openai.chat.create", model: "gpt-5.5", owners: &[Owner::Removed], down: 0, expected: "owner_removed", endpoints: &[] },
+    Row { cell: "owner outside the cell", surface: "openai.chat.create", model: "gpt-5.5", owners: &[B2], down: 0, expected: "owner_not_designated", endpoints: &[] },
+    Row { cell: "owner outside, and down", surface: "openai.chat.create", model: "gpt-5.5", owners: &[B2], down: 0b100, expected: "owner_not_designated", endpoints: &[] },
+    Row { cell: "owner lacks the model", surface: "openai.chat.create", model: "other", owners: &[A1], down: 0, expected: "not_served", endpoints: &[] },
+    Row { cell: "owner lacks the operation", surface: "openai.completions.create", model: "m", owners: &[B2], down: 0, expected: "not_served", endpoints: &[] },
+    Row { cell: "owner lacks the model, and is down", surface: "openai.chat.create", model: "other", owners: &[A1], down: 0b10, expected: "not_served", endpoints: &[] },
+    Row { cell: "owner down, its neighbour up", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A1], down: 0b10, expected: "owner_unavailable", endpoints: &[] },
+    Row { cell: "owner up", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A1], down: 0, expected: "held", endpoints: &[1] },
+    Row { cell: "owner up, its neighbour down", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A1], down: 0b01, expected: "held", endpoints: &[1] },
+    Row { cell: "one owner, cited twice", surface: "openai.chat.create", model: "gpt-5.5", owners: &[A1, A1], down: 0, expected: "held", endpoints: &[1] },
+];
+
+#[test]
+fn the_truth_table() {
+    let policy = compile(CONFIG);
+    for row in ROWS {
+        let surfaces = &policy.config.surfaces.surfaces;
+        let surface = surfaces.iter().position(|surface| surface.id.as_str() == row.surface);
+        let down = [row.down];
+        let facts = Facts {
+            now: Timestamp::from_second(super::spec::BASE).unwrap(),
+            surface,
+            grade: if surface.is_some() { Grade::Pure } else { Grade::Unknown },
+            model: Some(row.model),
+            owners: row.owners,
+            health: HealthView { down: &down },
+            affinity: None,
+            seed: 1,
+            in_flight: &[],
+        };
+        let verdict: Verdict = select(&policy, &judge(&policy, &facts), &facts);
+        let mut endpoints: Vec<u16> = verdict.endpoints().iter().map(|id| id.0).collect();
+        endpoints.sort_unstable();
+        assert_eq!(
+            (verdict.reason().as_str(), &endpoints[..]),
+            (row.expected, row.endpoints),
+            "{}",
+            row.cell
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! `riparian explain`: the decision that production would make, without sending anything.
+//!
+//! The request is read by the same reader, judged by the same function and refused in the same words as a live one; only the
+//! clock, the pins and the health of endpoints come from the command line.
+
+mod request;
+mod show;
+
+use super::{ConfigFile, Found, text};
+use crate::credentials;
+use crate::read::Reader;
+use crate::receive::{conclude, head_limits, in_particular};
+use crate::refuse::Refusal;
+use request::Request;
+use riparian_config::{Config, EndpointName, Timestamp};
+use riparian_filters::classify;
+use riparian_filters::decide::Moment;
+use riparian_filters::decision::{Decision, Verdict};
+use riparian_filters::head;
+use riparian_filters::identify::Keys;
+use riparian_filters::judge::{HealthView, Owner};
+use riparian_filters::policy::{EndpointId, Policy};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// A file with a raw HTTP/1.1 request; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    request: PathBuf,
+    /// Explain as of this instant (RFC 3339, or a date for midnight UTC). Default: now.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    at: Option<Timestamp>,
+    /// Explain as if this handle lived at this endpoint. Others are unknown. Can be given many times.
+    #[arg(long = "pin", value_name = "HANDLE=ENDPOINT", value_parser = pin)]
+    pins: Vec<(String, String)>,
+    /// Explain as if this endpoint were down. Can be given many times.
+    #[arg(long = "down", value_name = "ENDPOINT")]
+    down: Vec<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// End with 1 when the request is refused.
+    #[arg(long)]
+    expect_allowed: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let date = || text.len() == 10 && text.as_bytes()[4] == b'-';
+    let full = if date() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    full.parse()
+        .map_err(|_| "write an instant such as 2026-02-27T00:00:00Z, or a date such as 2026-02-27".to_owned())
+}
+
+fn pin(text: &str) -> Result<(String, String), String> {
+    // Handles can hold `=`; names of endpoints cannot.
+    let (handle, endpoint) =
+        text.rsplit_once('=').ok_or("write HANDLE=ENDPOINT, such as resp_1=azure-eastus2")?;
+    Ok((handle.to_owned(), endpoint.to_owned()))
+}
+
+/// All that can be said of a request.
+struct Explanation {
+    surface: Option<String>,
+    model: Option<String>,
+    handles: Vec<(String, String)>,
+    decision: Option<Decision>,
+    refusal: Option<Refusal>,
+    at: Timestamp,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Found {
+        match self.explain() {
+            Ok(found) | Err(found) => found,
+        }
+    }
+
+    fn explain(self) -> Result<Found, Found> {
+        let text = text(&self.config)?;
+        let file = self.config.config.display().to_string();
+        let config = Config::parse(&text, &file).map_err(|faults| {
+            eprint!("{faults}");
+            Found::Something
+        })?;
+        let keys = keys(&config);
+        let policy = Policy::compile(config, keys).map_err(Found::Usage)?;
+        let request = Request::read(&self.request).map_err(Found::Usage)?;
+        let pins = self.owners(&policy)?;
+        let down = self.down(&policy)?;
+        let at = self.at.unwrap_or_else(Timestamp::now);
+        let mut explanation =
+            Explanation { surface: None, model: None, handles: vec![], decision: None, refusal: None, at };
+        if let Err(refusal) = explain(&policy, &request, &pins, &down, &mut explanation) {
+            explanation.refusal = Some(refusal);
+        }
+        match self.format {
+            Format::Text => print!("{}", show::text(&policy, &explanation)),
+            Format::Json => println!("{:#}", show::json(&policy, &explanation)),
+        }
+        let refused = explanation.refusal.is_some();
+        Ok(if refused && self.expect_allowed { Found::Something } else { Found::Nothing })
+    }
+
+    fn owners(&self, policy: &Policy) -> Result<Vec<(String, EndpointId)>, Found> {
+        self.pins.iter().map(|(handle, name)| Ok((handle.clone(), endpoint(policy, name)?))).collect()
+    }
+
+    fn down(&self, policy: &Policy) -> Result<Vec<u64>, Found> {
+        let mut words = vec![0; policy.places().len().div_ceil(64)];
+        for name in &self.down {
+            let at = usize::from(endpoint(policy, name)?.0);
+            words[at / 64] |= 1 << (at % 64);
+        }
+        Ok(words)
+    }
+}
+
+fn endpoint(policy: &Policy, name: &str) -> Result<EndpointId, Found> {
+    let found = EndpointName::new(name).ok().and_then(|name| policy.endpoint_named(&name));
+    found.ok_or_else(|| {
+        let known: Vec<_> = policy.places().iter().map(|place| place.endpoint.name.as_str()).collect();
+        Found::Usage(format!("no endpoint is called {name}; there are {}", known.join(", ")))
+    })
+}
+
+/// The configured key where it can be had, so that digests match the log's; else one that is the same every time.
+fn keys(config: &Config) -> Keys {
+    let secret = config.sessions.key.as_ref().and_then(|reference| credentials::read(reference).ok());
+    Keys::derive(secret.as_deref().unwrap_or("explain").as_bytes())
+}
+
+fn explain(
+    policy: &Policy,
+    request: &Request,
+    pins: &[(String, EndpointId)],
+    down: &[u64],
+    explanation: &mut Explanation,
+) -> Result<(), Refusal> {
+    head::check_raw(&request.raw_head, head_limits(policy))
+        .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
+    head::check(&request.head(), head_limits(policy))
+        .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
+    let recognised = policy.recognise(request.method.as_str(), &request.path);
+    explanation.surface =
+        recognised.as_ref().map(|recognised| policy.surface(recognised.surface).id.to_string());
+    let mut reader = Reader::new(&request.headers, policy, recognised.as_ref())?;
+    if request.body.len() as u64 > policy.config.limits.body {
+        return Err(Refusal::from(riparian_filters::decision::Reason::BodyTooLarge));
+    }
+    // As in production, a request without a body is not read.
+    if !request.body.is_empty() {
+        reader.feed(&request.body)?;
+    }
+    let read = reader.finish()?;
+    let classified = match &recognised {
+        Some(recognised) => classify::classify(policy, recognised, read.body()).map_err(Refusal::from)?,
+        None => classify::unrecognised(),
+    };
+    explanation.model = classified.model.map(str::to_owned);
+    explanation.handles = classified
+        .handles
+        .iter()
+        .map(|handle| (handle.namespace.to_string(), handle.value.to_owned()))
+        .collect();
+
+    let tenant = policy.keys.tenant(&request.headers);
+    let by_key: Vec<_> = classified
+        .handles
+        .iter()
+        .filter_map(|handle| {
+            let (_, owner) = pins.iter().find(|(pinned, _)| pinned == handle.value)?;
+            Some((policy.keys.pin(tenant, handle.namespace.as_str(), handle.value), *owner))
+        })
+        .collect();
+    let recall = |key| {
+        let owner = by_key.iter().find(|(known, _)| *known == key).map(|(_, owner)| Owner::Endpoint(*owner));
+        (owner.unwrap_or(Owner::Unknown), None)
+    };
+    let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
+    let decision = conclude(policy, &request.headers, &classified, recall, moment);
+    let refusal = match &decision.verdict {
+        Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified)),
+        Verdict::Free(_) | Verdict::Hold(_) => Ok(()),
+    };
+    explanation.decision = Some(decision);
+    refusal
+}

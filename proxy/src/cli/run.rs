@@ -1,0 +1,115 @@
+//! `riparian run`: until a signal ends it.
+
+use super::{ConfigFile, Found, text};
+use crate::server::{self, Running, StartFault};
+use std::io;
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Threads that carry requests. Default: one a core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Found {
+        log_to_stderr();
+        let text = match text(&self.config) {
+            Ok(text) => text,
+            Err(found) => return found,
+        };
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = self.threads {
+            builder.worker_threads(usize::from(threads));
+        }
+        let runtime = match builder.enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Found::Usage(format!("no runtime can be had: {error}")),
+        };
+        let found = runtime.block_on(serve(&text, &self.config.config));
+        // Streams that were not given time to end are cut here, where their peers can see it.
+        runtime.shutdown_background();
+        found
+    }
+}
+
+pub(super) fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("RIPARIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second call (the demo starts several proxies in one process) finds the first one's in place.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .try_init();
+}
+
+async fn serve(text: &str, path: &Path) -> Found {
+    let file = path.display().to_string();
+    let running = match Running::start(text, &file).await {
+        Ok(running) => running,
+        Err(fault) => {
+            say(&fault);
+            return Found::Something;
+        }
+    };
+    for (name, address) in &running.listeners {
+        tracing::info!(listener = %name, %address, "listening");
+    }
+    if let Some(address) = running.admin {
+        tracing::info!(%address, "admin listening");
+    }
+    let (mut hangup, mut terminate, mut interrupt) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return Found::Usage(format!("signals cannot be listened for: {error}")),
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&running, path, &file).await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => return Found::Nothing,
+        }
+    }
+    tracing::info!(streams = running.house.gate.streams(), "draining");
+    tokio::select! {
+        drained = running.drain() => {
+            if !drained {
+                tracing::warn!("limits.drain_within is over; the streams that are left are cut");
+            }
+        }
+        _ = terminate.recv() => tracing::warn!("asked twice; the streams that are left are cut"),
+        _ = interrupt.recv() => tracing::warn!("interrupted; the streams that are left are cut"),
+    }
+    Found::Nothing
+}
+
+fn signals()
+-> io::Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal, tokio::signal::unix::Signal)> {
+    Ok((signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+async fn reload(running: &Running, path: &Path, file: &str) {
+    let taken = match server::read(path) {
+        Ok(text) => running.reload(&text, file).await,
+        Err(fault) => {
+            running.house.metrics.reloaded(false);
+            Err(fault)
+        }
+    };
+    match taken {
+        Ok(()) => tracing::info!(config = %running.house.snapshot.load().hash, "reloaded"),
+        Err(fault) => {
+            say(&fault);
+            tracing::error!(config = %running.house.snapshot.load().hash, "not reloaded; the configuration before it stays in force");
+        }
+    }
+}
+
+/// Faults have lines and carets; a log line would break them.
+fn say(fault: &StartFault) {
+    eprintln!("{}", fault.to_string().trim_end());
+}

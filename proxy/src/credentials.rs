@@ -1,0 +1,90 @@
+//! Secrets: references become header values, once, at start and at reload.
+//!
+//! A value is bound to its endpoint and attached after the last choice of peer; it is never shown, logged or part of `Debug`.
+
+use http::{HeaderName, HeaderValue, header};
+use riparian_config::{Credential, Dialect, Endpoint, SecretRef};
+use std::fmt;
+
+/// What proves to one endpoint who asks.
+#[derive(Clone)]
+pub enum Proof {
+    /// Nothing is sent.
+    None,
+    /// The client's own credential goes through.
+    Passthrough,
+    /// This header is sent; its value is marked sensitive.
+    Header(HeaderName, HeaderValue),
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Passthrough => f.write_str("Passthrough"),
+            Self::Header(name, _) => write!(f, "Header({name}, ..)"),
+        }
+    }
+}
+
+/// A secret that cannot be had.
+#[derive(Debug)]
+pub struct SecretFault {
+    /// Where it was to be found.
+    pub reference: SecretRef,
+    /// What is wrong; never the value.
+    pub what: String,
+}
+
+impl fmt::Display for SecretFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reference, self.what)
+    }
+}
+
+impl std::error::Error for SecretFault {}
+
+/// Reads the credential of an endpoint.
+///
+/// # Errors
+/// When a reference leads nowhere, or its value cannot stand in a header.
+pub fn proof(endpoint: &Endpoint) -> Result<Proof, SecretFault> {
+    let (reference, bearer) = match &endpoint.credential {
+        Credential::None => return Ok(Proof::None),
+        Credential::Passthrough => return Ok(Proof::Passthrough),
+        Credential::ApiKey(reference) => (reference, endpoint.dialect != Dialect::AzureOpenAi),
+        Credential::Bearer(reference) => (reference, true),
+    };
+    let secret = read(reference)?;
+    let text = if bearer { format!("Bearer {secret}") } else { secret };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| SecretFault {
+        reference: reference.clone(),
+        what: "has a byte that cannot stand in a header".to_owned(),
+    })?;
+    value.set_sensitive(true);
+    Ok(Proof::Header(if bearer { header::AUTHORIZATION } else { HeaderName::from_static("api-key") }, value))
+}
+
+/// Reads a secret's value.
+///
+/// # Errors
+/// When the variable is not set, the file cannot be read, or the value is empty.
+pub fn read(reference: &SecretRef) -> Result<String, SecretFault> {
+    let fault = |what: String| SecretFault { reference: reference.clone(), what };
+    let value = match reference {
+        SecretRef::Env(name) => std::env::var(name).map_err(|error| {
+            fault(match error {
+                std::env::VarError::NotPresent => "is not set".to_owned(),
+                std::env::VarError::NotUnicode(_) => "is not text".to_owned(),
+            })
+        })?,
+        SecretRef::File(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+            text.strip_suffix('\n')
+                .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text))
+                .to_owned()
+        }
+    };
+    if value.is_empty() { Err(fault("is empty".to_owned())) } else { Ok(value) }
+}

@@ -1,0 +1,83 @@
+//! What all requests of one process share.
+
+use crate::endpoints::RESOLVE_EVERY;
+use crate::gate::{Gate, RetryBudget};
+use crate::metrics::Metrics;
+use crate::pins::PinTable;
+use crate::settle::{Log, UPKEEP_EVERY};
+use crate::snapshot::Snapshot;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// The shared state. Requests read it without a lock: the snapshot is an `ArcSwap`, counters are atomics, and the pin table is
+/// touched only where there is a handle.
+#[derive(Debug)]
+pub struct House {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where state lives.
+    pub pins: PinTable,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is in flight.
+    pub gate: Arc<Gate>,
+    /// How many retries there may be.
+    pub budget: RetryBudget,
+    /// The access log.
+    pub log: Log,
+    /// True from SIGTERM on.
+    pub draining: watch::Sender<bool>,
+    /// False until listeners are bound.
+    pub ready: std::sync::atomic::AtomicBool,
+}
+
+impl House {
+    /// Whether new work is refused from now on.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Keeps addresses fresh, pins swept and histograms folded, until the process drains.
+    pub async fn keep(self: Arc<Self>) {
+        let mut draining = self.draining.subscribe();
+        let sweep = self.snapshot.load().policy.config.sessions.pins.sweep;
+        let mut sweep = tokio::time::interval(sweep.max(Duration::from_millis(10)));
+        let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
+        let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+        loop {
+            tokio::select! {
+                _ = sweep.tick() => {
+                    let swept = self.pins.sweep(Instant::now());
+                    if swept > 0 {
+                        tracing::debug!(swept, "expired pins swept");
+                    }
+                }
+                _ = upkeep.tick() => {
+                    self.metrics.upkeep();
+                    self.show_health();
+                }
+                _ = resolve.tick() => self.resolve().await,
+                _ = draining.changed() => return,
+            }
+        }
+    }
+
+    /// Says of each endpoint whether it is up; one that has been down long enough to be tried again counts as up.
+    fn show_health(&self) {
+        let snapshot = self.snapshot.load();
+        snapshot.states().for_each(|state| state.show());
+    }
+
+    /// Resolves the names of all endpoints.
+    pub async fn resolve(&self) {
+        let snapshot = self.snapshot.load_full();
+        for (place, state) in snapshot.policy.places().iter().zip(snapshot.states()) {
+            if let Err(error) = state.resolve().await {
+                tracing::warn!(endpoint = %place.endpoint.name, %error, "name not resolved; the last good addresses stay");
+            }
+        }
+    }
+}

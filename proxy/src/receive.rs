@@ -1,0 +1,236 @@
+//! Stages 1 to 8 as they meet a live session: admit, recognise, scan, classify, identify, recall, judge, select.
+
+use crate::gate::HeldBytes;
+use crate::hold::Held;
+use crate::house::House;
+use crate::pins::Pin;
+use crate::read::Reader;
+use crate::record::Record;
+use crate::refuse::Refusal;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use pingora_proxy::Session;
+use riparian_config::Timestamp;
+use riparian_filters::classify::{self, Classified, HandlePlace};
+use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decision::{Decision, Reason, Verdict};
+use riparian_filters::head::{self, Head, HeadLimits};
+use riparian_filters::identify::{PinKey, SessionId};
+use riparian_filters::judge::Owner;
+use riparian_filters::policy::Policy;
+use riparian_filters::rewrite::ModelSpan;
+use riparian_filters::surface::Form;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A request whose body was read and whose decision was to let it go on.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) body: Held,
+    /// Gives the bytes back when the request is over.
+    pub(crate) held: HeldBytes,
+    /// Where the model's name stands.
+    pub(crate) span: ModelSpan,
+    /// The form of the client's path, when it is recognised.
+    pub(crate) form: Option<Form>,
+}
+
+/// Receives a request; its record is filled in on the way, also when it is refused.
+pub(crate) async fn receive(
+    house: &Arc<House>,
+    session: &mut Session,
+    record: &mut Record,
+    random: [u8; 16],
+) -> Result<Received, Refusal> {
+    let snapshot = Arc::clone(&record.snapshot);
+    let policy = &snapshot.policy;
+    admit(session, policy)?;
+    let request = session.req_header();
+    let (method, path) = (request.method.clone(), request.uri.path().to_owned());
+    let recognised = policy.recognise(method.as_str(), &path);
+    record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    let form = recognised.as_ref().map(|recognised| recognised.form);
+
+    let mut reader = Reader::new(&session.req_header().headers, policy, recognised.as_ref())?;
+    let (body, held) = hold(house, session, policy, &mut reader).await?;
+    record.request_bytes = body.bytes;
+    let read = reader.finish()?;
+
+    let classified = match &recognised {
+        Some(recognised) => classify::classify(policy, recognised, read.body()).map_err(Refusal::from)?,
+        None => classify::unrecognised(),
+    };
+    record.model = classified.model.map(str::to_owned);
+    record.handles = classified.handles.len();
+    let span = read.span(recognised.as_ref(), policy);
+
+    let down = snapshot.down();
+    let in_flight: SmallVec<[u32; 8]> = snapshot.states().map(|state| state.in_flight()).collect();
+    let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
+    let decision = conclude(
+        policy,
+        &session.req_header().headers,
+        &classified,
+        |key| recall(house, policy, key),
+        moment,
+    );
+    record.decided = Some(Instant::now());
+    record.reason = decision.verdict.reason();
+    let refusal = match &decision.verdict {
+        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, &classified)),
+        Verdict::Free(_) | Verdict::Hold(_) => None,
+    };
+    record.decision = Some(decision);
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(Received { body, held, span, form }),
+    }
+}
+
+/// Stages 5 to 8, the same for a live request and for `explain`: identify, recall, judge, select. `recall` is asked once a handle, and not
+/// at all when there is none.
+pub(crate) fn conclude(
+    policy: &Policy,
+    headers: &HeaderMap,
+    classified: &Classified<'_>,
+    recall: impl Fn(PinKey) -> (Owner, Option<SessionId>),
+    moment: Moment<'_>,
+) -> Decision {
+    let tenant = policy.keys.tenant(headers);
+    let named = policy.keys.session(tenant, headers, &policy.config.sessions.header);
+    let mut lineage = None;
+    let owners: SmallVec<[Owner; 4]> = classified
+        .handles
+        .iter()
+        .map(|handle| {
+            let (owner, session) = recall(policy.keys.pin(tenant, handle.namespace.as_str(), handle.value));
+            lineage = lineage.or(session);
+            owner
+        })
+        .collect();
+    decide(policy, classified, tenant, named, Recalled { owners: &owners, lineage }, moment)
+}
+
+fn admit(session: &mut Session, policy: &Policy) -> Result<(), Refusal> {
+    let request = session.req_header();
+    let head = Head {
+        method: &request.method,
+        path: request.uri.path(),
+        query: request.uri.query(),
+        headers: &request.headers,
+    };
+    head::check(&head, head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
+}
+
+/// What heads are measured against.
+pub(crate) fn head_limits(policy: &Policy) -> HeadLimits {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let limits = &policy.config.limits;
+    HeadLimits { bytes: size(limits.head), target: size(limits.target), lines: size(limits.headers) }
+}
+
+/// Reads the body as it arrives, into memory and through the scanner, within time and space.
+async fn hold(
+    house: &Arc<House>,
+    session: &mut Session,
+    policy: &Policy,
+    reader: &mut Reader<'_>,
+) -> Result<(Held, HeldBytes), Refusal> {
+    let limits = &policy.config.limits;
+    let (mut body, mut held) = (Held::default(), house.gate.hold());
+    if session.as_mut().is_body_empty() {
+        return Ok((body, held));
+    }
+    if session.get_header(CONTENT_LENGTH).is_some_and(|length| exceeds(length.as_bytes(), limits.body)) {
+        return Err(too_large(limits.body));
+    }
+    let read = async {
+        go_ahead(session).await?;
+        while let Some(chunk) =
+            session.as_mut().read_request_body().await.map_err(|_| Refusal::from(Reason::BodyMalformed))?
+        {
+            if chunk.is_empty() {
+                continue;
+            }
+            if body.bytes + chunk.len() as u64 > limits.body {
+                return Err(too_large(limits.body));
+            }
+            if !held.grow(chunk.len(), limits.held_bodies) {
+                return Err(Refusal::from(Reason::Overloaded));
+            }
+            reader.feed(&chunk)?;
+            body.push(chunk);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(limits.body_within, read).await {
+        Ok(result) => result.map(|()| (body, held)),
+        Err(_) => Err(Refusal::from(Reason::BodyTimeout)),
+    }
+}
+
+fn exceeds(length: &[u8], limit: u64) -> bool {
+    std::str::from_utf8(length)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_none_or(|length| length > limit)
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::with(Reason::BodyTooLarge, format!("limits.body is {limit} bytes"))
+}
+
+/// Answers `Expect: 100-continue` ourselves: no endpoint is chosen yet that could.
+async fn go_ahead(session: &mut Session) -> Result<(), Refusal> {
+    let expects = session
+        .get_header(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if expects {
+        // A final answer that comes before the body has ended would turn keep-alive off; an interim one must not.
+        session.as_mut().set_close_on_response_before_downstream_finish(false);
+        session.as_mut().write_continue_response().await.map_err(|_| Refusal::from(Reason::Internal))?;
+        session.as_mut().set_close_on_response_before_downstream_finish(true);
+    }
+    Ok(())
+}
+
+/// Where does a handle's state live?
+fn recall(house: &House, policy: &Policy, key: PinKey) -> (Owner, Option<SessionId>) {
+    match house.pins.recall(key, Instant::now()) {
+        Some(pin) => (owner(policy, &pin), Some(pin.session)),
+        None => (Owner::Unknown, None),
+    }
+}
+
+fn owner(policy: &Policy, pin: &Pin) -> Owner {
+    match policy.endpoint_named(&pin.endpoint) {
+        Some(endpoint) if policy.place(endpoint).cloud_name == pin.cloud => Owner::Endpoint(endpoint),
+        _ => Owner::Removed,
+    }
+}
+
+/// A refusal with what helps the client: which parameter, and the status that the vendor itself would use for it.
+pub(crate) fn in_particular(reason: Reason, policy: &Policy, classified: &Classified<'_>) -> Refusal {
+    let mut refusal = Refusal::from(reason);
+    if matches!(
+        reason,
+        Reason::UnknownHandle | Reason::OwnersDiffer | Reason::OwnerNotDesignated | Reason::OwnerRemoved
+    ) {
+        let first = classified.handles.first();
+        refusal.param = first.map(|handle| match handle.place {
+            HandlePlace::Path => handle.namespace.to_string(),
+            HandlePlace::Body(slot) => {
+                let surface = classified.surface.expect("a handle in a body has a surface");
+                policy.surface(surface).signals[slot].at.to_string().trim_start_matches('/').replace('/', ".")
+            }
+        });
+        if reason == Reason::UnknownHandle && first.is_some_and(|handle| handle.place == HandlePlace::Path) {
+            refusal.status = 404;
+        }
+    }
+    if reason == Reason::NotServed {
+        refusal.param = classified.model.map(|_| "model".to_owned());
+    }
+    refusal
+}

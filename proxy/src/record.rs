@@ -1,0 +1,163 @@
+//! What one request leaves behind: its record, which the answer's headers, the access log and the metrics read.
+
+use crate::metrics::Outcome;
+use crate::snapshot::Snapshot;
+use http::HeaderValue;
+use pingora_error::Result;
+use pingora_http::ResponseHeader;
+use riparian_config::{Class, Grade, Term};
+use riparian_filters::decision::{Decision, Reason};
+use riparian_filters::policy::{EndpointId, SurfaceNumber};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Names one decision: 64 random bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionId(pub u64);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// One request's record.
+#[derive(Debug)]
+pub struct Record {
+    /// Names it.
+    pub id: DecisionId,
+    /// The configuration that it began under, for its whole life.
+    pub snapshot: Arc<Snapshot>,
+    /// The method.
+    pub method: http::Method,
+    /// The operation, as soon as it is recognised.
+    pub surface: Option<SurfaceNumber>,
+    /// The model, as the client named it.
+    pub model: Option<String>,
+    /// How many handles it cites.
+    pub handles: usize,
+    /// What was decided, as soon as that is so.
+    pub decision: Option<Decision>,
+    /// Why it ended as it did.
+    pub reason: Reason,
+    /// The endpoint of the newest attempt.
+    pub endpoint: Option<EndpointId>,
+    /// The status that the client saw; 0 when it saw none.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether the answer is an event stream.
+    pub stream: bool,
+    /// Attempts at endpoints.
+    pub attempts: u32,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body.
+    pub response_bytes: u64,
+    /// When its head was there.
+    pub arrived: Instant,
+    /// When it was decided.
+    pub decided: Option<Instant>,
+    /// When the answer's head came.
+    pub first_byte: Option<Instant>,
+}
+
+impl Record {
+    /// The record of a request that has just arrived.
+    #[must_use]
+    pub fn new(id: DecisionId, snapshot: Arc<Snapshot>, method: http::Method, arrived: Instant) -> Self {
+        Self {
+            id,
+            snapshot,
+            method,
+            surface: None,
+            model: None,
+            handles: 0,
+            decision: None,
+            reason: Reason::Internal,
+            endpoint: None,
+            status: 0,
+            outcome: Outcome::Failed,
+            stream: false,
+            attempts: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            arrived,
+            decided: None,
+            first_byte: None,
+        }
+    }
+
+    /// The grade: `unknown` until it is found.
+    #[must_use]
+    pub fn grade(&self) -> Grade {
+        self.decision.as_ref().map_or(Grade::Unknown, |decision| decision.grade)
+    }
+
+    /// The class under the enforced reading.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        let reading = self.snapshot.policy.config.contract.enforced();
+        self.decision.as_ref().map_or_else(|| reading.class(Grade::Unknown), |decision| decision.class)
+    }
+
+    /// The surface's name, or `unrecognised`.
+    #[must_use]
+    pub fn surface_name(&self) -> &str {
+        self.surface.map_or("unrecognised", |surface| self.snapshot.policy.surface(surface).id.as_str())
+    }
+
+    /// The cloud and the endpoint of the newest attempt, or `none`.
+    #[must_use]
+    pub fn place(&self) -> (&str, &str) {
+        self.endpoint.map_or(("none", "none"), |endpoint| {
+            let place = self.snapshot.policy.place(endpoint);
+            (place.cloud_name.as_str(), place.endpoint.name.as_str())
+        })
+    }
+
+    /// The terms that matched.
+    #[must_use]
+    pub fn terms(&self) -> Vec<&Term> {
+        let terms = &self.snapshot.policy.config.contract.terms;
+        self.decision
+            .iter()
+            .flat_map(|decision| &decision.terms)
+            .map(|number| &terms[usize::from(*number)])
+            .collect()
+    }
+
+    /// How long a client had better wait before it tries again what is passing.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> u64 {
+        self.snapshot.policy.config.health.down_for.as_secs().max(1)
+    }
+
+    /// Puts our headers on the answer, in place of any that are there.
+    ///
+    /// # Errors
+    /// Never in practice: every value is a word, a name or hex.
+    pub fn tag(&self, response: &mut ResponseHeader) -> Result<()> {
+        let session = self.decision.as_ref().and_then(|decision| Some((decision.tenant, decision.session?)));
+        if let Some((tenant, session)) = session {
+            let tag = self.snapshot.policy.keys.tag(tenant, session.id);
+            response.insert_header(riparian_filters::identify::SESSION_TAG, tag)?;
+        }
+        if !self.snapshot.policy.config.telemetry.response_headers {
+            return Ok(());
+        }
+        let (cloud, endpoint) = self.place();
+        response.insert_header("x-riparian-decision", self.id.to_string())?;
+        response.insert_header("x-riparian-cloud", text(cloud))?;
+        response.insert_header("x-riparian-endpoint", text(endpoint))?;
+        response.insert_header("x-riparian-grade", HeaderValue::from_static(self.grade().as_str()))?;
+        response.insert_header("x-riparian-class", HeaderValue::from_static(self.class().as_str()))?;
+        response.insert_header("x-riparian-reason", HeaderValue::from_static(self.reason.as_str()))?;
+        Ok(())
+    }
+}
+
+fn text(name: &str) -> HeaderValue {
+    HeaderValue::from_str(name).expect("names are checked to be ASCII without control bytes")
+}

@@ -1,0 +1,335 @@
+//! A running proxy: bound, served, reloaded, drained.
+
+use crate::admin;
+use crate::credentials;
+use crate::front::{Front, Transport, acceptor};
+use crate::gate::{Gate, RetryBudget};
+use crate::gateway::Gateway;
+use crate::house::House;
+use crate::metrics::Metrics;
+use crate::pins::PinTable;
+use crate::settle::Log;
+use crate::snapshot::{Snapshot, SnapshotFault};
+use arc_swap::ArcSwap;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::listeners::tls::Acceptor;
+use pingora_core::protocols::http::v2::server::H2Options;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use riparian_config::{Config, Faults, Limits, Listener, ListenerProtocol};
+use riparian_filters::identify::Keys;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Why a proxy does not start, or a reload is not taken.
+#[derive(Debug)]
+pub enum StartFault {
+    /// The file cannot be read.
+    File(PathBuf, std::io::Error),
+    /// The file is not right.
+    Config(Faults),
+    /// It is right, but what it refers to is not there.
+    Snapshot(Vec<SnapshotFault>),
+    /// The session key cannot be had.
+    Key(credentials::SecretFault),
+    /// An address cannot be listened on.
+    Bind(String, SocketAddr, std::io::Error),
+    /// A listener's certificate cannot be used.
+    Tls(String, String),
+    /// The access log cannot be opened.
+    Log(std::io::Error),
+    /// Something changed that only a restart can change.
+    Restart(&'static str),
+}
+
+impl fmt::Display for StartFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Config(faults) => write!(f, "{faults}"),
+            Self::Snapshot(faults) => {
+                for (at, fault) in faults.iter().enumerate() {
+                    write!(f, "{}{fault}", if at == 0 { "" } else { "\n" })?;
+                }
+                Ok(())
+            }
+            Self::Key(fault) => write!(f, "sessions.key: {fault}"),
+            Self::Bind(name, address, error) => {
+                write!(f, "listener {name}: cannot listen on {address}: {error}")
+            }
+            Self::Tls(name, what) => write!(f, "listener {name}: {what}"),
+            Self::Log(error) => write!(f, "telemetry.access_log: {error}"),
+            Self::Restart(what) => write!(f, "{what} cannot change while running; restart to change it"),
+        }
+    }
+}
+
+impl std::error::Error for StartFault {}
+
+/// A proxy that is running.
+pub struct Running {
+    /// What its requests share.
+    pub house: Arc<House>,
+    /// Where clients come in: each listener's name and the address that it got.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// Where operators come in.
+    pub admin: Option<SocketAddr>,
+    acceptors: Vec<(String, Arc<ArcSwap<Acceptor>>)>,
+    proxy: Arc<HttpProxy<Gateway>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+impl Running {
+    /// Starts a proxy from the text of a file. Must be called inside a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; then nothing is left running.
+    pub async fn start(text: &str, file: &str) -> Result<Self, StartFault> {
+        // Several proxies may live in one process (tests do that); the first one installs the provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Config::parse(text, file).map_err(StartFault::Config)?;
+        let keys = keys(&config)?;
+        let metrics = Metrics::new();
+        let snapshot = Snapshot::new(config, text, keys, &metrics, None).map_err(StartFault::Snapshot)?;
+        let config = snapshot.policy.config.clone();
+        let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
+        let pins =
+            PinTable::new(config.sessions.pins.clone(), metrics.pins.clone(), metrics.pins_evicted.clone());
+        let house = Arc::new(House {
+            pins,
+            gate: Gate::new(Arc::clone(&metrics)),
+            budget: RetryBudget::default(),
+            log,
+            draining: watch::Sender::new(false),
+            ready: AtomicBool::new(false),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            metrics,
+        });
+        in_force(&house, None);
+        house.resolve().await;
+
+        let proxy = proxy(&house, &config.limits);
+        let mut running =
+            Self { house, listeners: vec![], admin: None, acceptors: vec![], proxy, tasks: vec![] };
+        running.bind(&config)?;
+        running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
+        running.house.ready.store(true, Ordering::Release);
+        Ok(running)
+    }
+
+    /// Binds every address before it serves on any, so that a proxy that cannot start has answered nobody.
+    fn bind(&mut self, config: &Config) -> Result<(), StartFault> {
+        let mut fronts = Vec::new();
+        for listener in &config.listeners {
+            let socket = listen(listener.name.as_str(), listener.bind)?;
+            let address = socket
+                .local_addr()
+                .map_err(|error| StartFault::Bind(listener.name.to_string(), listener.bind, error))?;
+            let transport = self.transport(listener)?;
+            self.listeners.push((listener.name.to_string(), address));
+            fronts.push((
+                Front { proxy: Arc::clone(&self.proxy), house: Arc::clone(&self.house), transport },
+                socket,
+            ));
+        }
+        if let Some(admin) = &config.admin {
+            let socket = listen("admin", admin.bind)?;
+            self.admin = socket.local_addr().ok();
+            self.tasks.push(tokio::spawn(admin::serve(Arc::clone(&self.house), socket)));
+        }
+        self.tasks.extend(fronts.into_iter().map(|(front, socket)| tokio::spawn(front.accept(socket))));
+        Ok(())
+    }
+
+    fn transport(&mut self, listener: &Listener) -> Result<Transport, StartFault> {
+        let built =
+            acceptor(&listener.protocol).map_err(|what| StartFault::Tls(listener.name.to_string(), what))?;
+        Ok(match (built, &listener.protocol) {
+            (Some(acceptor), _) => {
+                let acceptor = Arc::new(ArcSwap::from_pointee(acceptor));
+                self.acceptors.push((listener.name.to_string(), Arc::clone(&acceptor)));
+                Transport::Tls(acceptor)
+            }
+            (None, ListenerProtocol::H2c) => Transport::PriorKnowledge,
+            (None, _) => Transport::Plain,
+        })
+    }
+
+    /// Puts another configuration into force, whole; or leaves the old one and says why. Requests that are being carried keep the one
+    /// that they began under.
+    ///
+    /// # Errors
+    /// When the new configuration is not right, refers to what is not there, or changes what only a restart can change.
+    pub async fn reload(&self, text: &str, file: &str) -> Result<(), StartFault> {
+        let taken = self.try_reload(text, file);
+        self.house.metrics.reloaded(taken.is_ok());
+        taken?;
+        self.house.resolve().await;
+        Ok(())
+    }
+
+    fn try_reload(&self, text: &str, file: &str) -> Result<(), StartFault> {
+        let before = self.house.snapshot.load_full();
+        let config = Config::parse(text, file).map_err(StartFault::Config)?;
+        unchanged(&before.policy.config, &config)?;
+        let acceptors = config
+            .listeners
+            .iter()
+            .map(|listener| {
+                acceptor(&listener.protocol).map_err(|what| StartFault::Tls(listener.name.to_string(), what))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let keys = before.policy.keys.clone();
+        let snapshot = Snapshot::new(config, text, keys, &self.house.metrics, Some(&before))
+            .map_err(StartFault::Snapshot)?;
+        for (built, (_, current)) in acceptors.into_iter().flatten().zip(&self.acceptors) {
+            current.store(Arc::new(built));
+        }
+        self.house.snapshot.store(Arc::new(snapshot));
+        in_force(&self.house, Some(&before));
+        Ok(())
+    }
+
+    /// Refuses new connections, lets streams end, and returns when the last has, or when `limits.drain_within` is over.
+    /// True when every stream ended by itself.
+    pub async fn drain(self) -> bool {
+        let house = &self.house;
+        house.draining.send_replace(true);
+        self.proxy.http_cleanup().await;
+        let within = house.snapshot.load().policy.config.limits.drain_within;
+        let drained = tokio::time::timeout(within, async {
+            while house.gate.streams() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .is_ok();
+        self.tasks.iter().for_each(JoinHandle::abort);
+        drained
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.house.draining.send_replace(true);
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn keys(config: &Config) -> Result<Keys, StartFault> {
+    match &config.sessions.key {
+        Some(reference) => {
+            let secret = credentials::read(reference).map_err(StartFault::Key)?;
+            if secret.len() < 32 {
+                let what = "is shorter than 32 bytes".to_owned();
+                return Err(StartFault::Key(credentials::SecretFault { reference: reference.clone(), what }));
+            }
+            Ok(Keys::derive(secret.as_bytes()))
+        }
+        None => Ok(Keys::new(rand::random())),
+    }
+}
+
+fn in_force(house: &House, before: Option<&Snapshot>) {
+    let snapshot = house.snapshot.load();
+    if let Some(before) = before {
+        house.metrics.config(&before.hash, false);
+    }
+    house.metrics.config(&snapshot.hash, true);
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    house.metrics.loaded_at.set(seconds);
+}
+
+/// Sockets, the pin table, the session key and the log are made once.
+fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
+    let sockets = |config: &Config| -> Vec<_> {
+        config
+            .listeners
+            .iter()
+            .map(|listener| {
+                (listener.name.clone(), listener.bind, std::mem::discriminant(&listener.protocol))
+            })
+            .collect()
+    };
+    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.bind);
+    if sockets(before) != sockets(after) || admin(before) != admin(after) {
+        return Err(StartFault::Restart("listeners and admin"));
+    }
+    if before.sessions.pins != after.sessions.pins {
+        return Err(StartFault::Restart("sessions.pins"));
+    }
+    if before.sessions.key != after.sessions.key {
+        return Err(StartFault::Restart("sessions.key"));
+    }
+    if before.telemetry.access_log != after.telemetry.access_log {
+        return Err(StartFault::Restart("telemetry.access_log"));
+    }
+    Ok(())
+}
+
+fn listen(name: &str, address: SocketAddr) -> Result<TcpListener, StartFault> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait for connections of the process before it.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|error| StartFault::Bind(name.to_owned(), address, error))
+}
+
+fn proxy(house: &Arc<House>, limits: &Limits) -> Arc<HttpProxy<Gateway>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let conf = ServerConf {
+        threads,
+        // Idle connections to endpoints in all; each costs a descriptor and a few KiB.
+        upstream_keepalive_pool_size: 1024usize.div_ceil(threads),
+        // Attempts are counted by the gateway against `retries.attempts`; this bound is behind it.
+        max_retries: 17,
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(Gateway { house: Arc::clone(house) }, Arc::new(conf));
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(limits.keepalive);
+    proxy.server_options = Some(options);
+    proxy.h2_options = Some(h2(limits));
+    proxy.handle_init_modules();
+    Arc::new(proxy)
+}
+
+/// Complete, because pingora's own safe defaults go when any are given.
+fn h2(limits: &Limits) -> H2Options {
+    let mut options = H2Options::new();
+    options
+        .max_concurrent_streams(128)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        // Streams that were reset and still take memory (CVE-2023-44487), by the peer and by us.
+        .max_concurrent_reset_streams(32)
+        .max_pending_accept_reset_streams(32)
+        .max_local_error_reset_streams(Some(128))
+        .max_frame_size(16 * 1024)
+        // What a client may send ahead of our reading: one stream's share, and a connection's.
+        .initial_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buffer_size(64 * 1024);
+    options
+}
+
+/// Reads a configuration's file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<String, StartFault> {
+    std::fs::read_to_string(path).map_err(|error| StartFault::File(path.to_owned(), error))
+}

@@ -1,0 +1,163 @@
+//! The configuration in force: immutable, compiled, one `Arc` a request for its whole life.
+
+use crate::credentials::{self, SecretFault};
+use crate::endpoints::{EndpointState, Ready};
+use crate::metrics::Metrics;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::utils::tls::WrappedX509;
+use riparian_config::{Config, Endpoint, HttpVersion};
+use riparian_filters::identify::Keys;
+use riparian_filters::judge::HealthView;
+use riparian_filters::policy::{EndpointId, Policy};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use smallvec::SmallVec;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A configuration, ready to decide and to connect.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Decides.
+    pub policy: Policy,
+    /// The first 16 hex digits of the file's BLAKE3: which configuration a log line speaks of.
+    pub hash: String,
+    /// Counts snapshots, so that caches of labels know when numbers change their meaning.
+    pub generation: u64,
+    ready: Vec<Ready>,
+}
+
+/// Why a configuration that is right in itself cannot be put into force.
+#[derive(Debug)]
+pub enum SnapshotFault {
+    /// A secret cannot be had.
+    Secret(String, SecretFault),
+    /// A file of certificates cannot be used.
+    Certificates(String, String),
+    /// The tables do not compile.
+    Tables(String),
+}
+
+impl fmt::Display for SnapshotFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(endpoint, fault) => write!(f, "credential of {endpoint}: {fault}"),
+            Self::Certificates(endpoint, what) => write!(f, "ca of {endpoint}: {what}"),
+            Self::Tables(what) => write!(f, "surface table: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotFault {}
+
+impl Snapshot {
+    /// Compiles `config`, reads what it refers to, and takes over the states of endpoints that stay.
+    ///
+    /// # Errors
+    /// Everything that stands in the way, at once.
+    pub fn new(
+        config: Config,
+        text: &str,
+        keys: Keys,
+        metrics: &Metrics,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<SnapshotFault>> {
+        let mut faults = Vec::new();
+        let policy = match Policy::compile(config, keys) {
+            Ok(policy) => policy,
+            Err(what) => return Err(vec![SnapshotFault::Tables(what)]),
+        };
+        let mut ready = Vec::with_capacity(policy.places().len());
+        for place in policy.places() {
+            let endpoint = &place.endpoint;
+            let proof = credentials::proof(endpoint)
+                .map_err(|fault| faults.push(SnapshotFault::Secret(endpoint.name.to_string(), fault)));
+            let ca = endpoint.ca_file.as_deref().map(certificates).transpose();
+            let ca =
+                ca.map_err(|what| faults.push(SnapshotFault::Certificates(endpoint.name.to_string(), what)));
+            if let (Ok(proof), Ok(ca)) = (proof, ca) {
+                let state = before.and_then(|before| before.state_of(endpoint)).unwrap_or_else(|| {
+                    Arc::new(EndpointState::new(
+                        endpoint,
+                        metrics.endpoint_up(place.cloud_name.as_str(), endpoint.name.as_str()),
+                    ))
+                });
+                ready.push(Ready { state, proof, ca, pool: pool(endpoint) });
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let generation = before.map_or(0, |before| before.generation + 1);
+        Ok(Self { policy, hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(), generation, ready })
+    }
+
+    fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {
+        let known = &self.ready[usize::from(self.policy.endpoint_named(&endpoint.name)?.0)];
+        known.state.is_of(endpoint).then(|| Arc::clone(&known.state))
+    }
+
+    /// An endpoint, ready to be spoken to.
+    #[must_use]
+    pub fn ready(&self, id: EndpointId) -> &Ready {
+        &self.ready[usize::from(id.0)]
+    }
+
+    /// Every endpoint's state.
+    pub fn states(&self) -> impl Iterator<Item = &Arc<EndpointState>> {
+        self.ready.iter().map(|ready| &ready.state)
+    }
+
+    /// Which endpoints are down at this moment.
+    #[must_use]
+    pub fn down(&self) -> Down {
+        let mut words = SmallVec::from_elem(0, self.ready.len().div_ceil(64));
+        for (at, ready) in self.ready.iter().enumerate() {
+            words[at / 64] |= u64::from(ready.state.is_down()) << (at % 64);
+        }
+        Down(words)
+    }
+}
+
+/// A look at the endpoints' health.
+#[derive(Debug)]
+pub struct Down(SmallVec<[u64; 2]>);
+
+impl Down {
+    /// The view that a decision takes.
+    #[must_use]
+    pub fn view(&self) -> HealthView<'_> {
+        HealthView { down: &self.0 }
+    }
+}
+
+fn certificates(path: &Path) -> Result<Arc<CaType>, String> {
+    let certificates: Vec<WrappedX509> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("{}: {error}", path.display()))?
+        .into_iter()
+        .map(|certificate| {
+            WrappedX509::try_new(certificate.to_vec(), |der| {
+                X509Certificate::from_der(der).map(|(_, parsed)| parsed)
+            })
+            .map_err(|error| format!("{}: {error}", path.display()))
+        })
+        .collect::<Result<_, _>>()?;
+    if certificates.is_empty() {
+        return Err(format!("{}: no certificate in it", path.display()));
+    }
+    Ok(certificates.into())
+}
+
+/// Which connections may be shared. Two endpoints at one address with different authorities or versions must not.
+fn pool(endpoint: &Endpoint) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    endpoint.name.hash(&mut hasher);
+    endpoint.ca_file.hash(&mut hasher);
+    (endpoint.http_version == HttpVersion::Http2).hash(&mut hasher);
+    hasher.finish()
+}
