@@ -28,8 +28,9 @@ impl Answer {
         if surface.births.is_empty() {
             return Ok(None);
         }
-        // A slot whose pointer is absent in one of the two forms watches a key that no answer has.
-        let nowhere = || Pointer(vec![riparian_config::Step::Key("\0".to_owned())]);
+        // A slot without a pointer in one of the two forms watches the elements of a root that is an array: there is none,
+        // because the scanner takes objects only. Any key, however odd, could come in an answer.
+        let nowhere = || Pointer(vec![riparian_config::Step::Each]);
         let echoes = || surface.births.iter().map(|birth| &birth.at).chain(&surface.stored);
         let json: Vec<_> = echoes().map(|echo| echo.json.clone().unwrap_or_else(nowhere)).collect();
         let sse: Vec<_> = echoes().map(|echo| echo.sse.clone().unwrap_or_else(nowhere)).collect();
