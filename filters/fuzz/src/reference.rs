@@ -1,5 +1,5 @@
 //! What the scanner should find, said a second time and simply: the whole body at once, a tree walk, pointers compared step
-//! by step. serde_json says whether the grammar holds and what a string means.
+//! by step. `serde_json` says whether the grammar holds and what a string means.
 
 use riparian_config::{Condition, ModelAt, Pointer, Step, Surface};
 use riparian_filters::scan::{

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::FormError;
-use super::head::{Parameters, is_token};
+use super::head::Parameters;
 
 /// RFC 2046, section 5.1.1.
 const BOUNDARY_BYTES_MAX: usize = 70;
@@ -29,8 +29,8 @@ pub(super) fn delimiter(content_type: &str) -> Result<Delimiter, FormError> {
     let text = boundary.text;
     let fits = (1..=BOUNDARY_BYTES_MAX).contains(&text.len());
     let right = text.iter().all(|&byte| is_boundary_byte(byte)) && !text.ends_with(b" ");
-    // Common clients leave the quotes away where the grammar of a token would ask for them: `=`, `/`, `:`, `?` and the like.
-    let plain = boundary.quoted || is_token(text) || !text.contains(&b' ');
+    // Clients leave the quotes away even where the grammar of a token asks for them (`=`, `/`, `:`, `?`): one reading still.
+    let plain = boundary.quoted || !text.contains(&b' ');
     if !(fits && right && plain) {
         return Err(FormError::ContentType);
     }

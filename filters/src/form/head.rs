@@ -101,7 +101,7 @@ fn lines(head: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
 }
 
 /// RFC 9110, section 5.6.2.
-pub(super) fn is_token(text: &[u8]) -> bool {
+fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
