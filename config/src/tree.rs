@@ -143,6 +143,7 @@ struct Open {
 impl Loader<'_> {
     /// Whether the whole text was read.
     fn events(&mut self, text: &str) -> bool {
+        let chars = text.chars().collect::<Vec<_>>();
         let mut parser = Parser::new_from_str(text);
         let mut documents = 0;
         while let Some(next) = parser.next_event() {
@@ -153,7 +154,7 @@ impl Loader<'_> {
                     return false;
                 }
             };
-            let (at, stretch) = (place(span), stretch(span));
+            let (at, stretch) = (place(span, &chars), stretch(span));
             let node = |value| Node { at, stretch, value };
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -308,9 +309,11 @@ pub(crate) fn speaks_of_secrets(text: &str) -> bool {
         .any(|word| text.contains(word))
 }
 
-fn place(span: Span) -> Place {
+fn place(span: Span, chars: &[char]) -> Place {
     let len = if span.start.line() == span.end.line() {
-        span.end.col().saturating_sub(span.start.col())
+        // The parser counts the spaces after a quoted scalar as its own.
+        let spanned = chars.get(span.start.index()..span.end.index()).unwrap_or(&[]);
+        spanned.iter().rposition(|c| !c.is_whitespace()).map_or(0, |last| last + 1)
     } else {
         // Goes on in the next line: the rendering cuts it at the end of this one.
         usize::MAX
@@ -320,4 +323,61 @@ fn place(span: Span) -> Place {
 
 fn stretch(span: Span) -> Stretch {
     Stretch { from: (span.start.line(), span.start.col() + 1), to: (span.end.line(), span.end.col() + 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_scalars_are_those_of_yaml_1_2() {
+        for text in ["", "~", "null", "Null"] {
+            assert_eq!(core(text), Core::Null, "{text:?}");
+        }
+        for text in ["0", "-12", "+3", "0x1F", "0o17", "007"] {
+            assert_eq!(core(text), Core::Int, "{text:?}");
+        }
+        for text in ["1.5", "-1e3", ".5", "1.", ".inf", "-.Inf", ".nan"] {
+            assert_eq!(core(text), Core::Float, "{text:?}");
+        }
+        for text in [
+            "yes",
+            "no",
+            "on",
+            "off",
+            "nUll",
+            "0b1",
+            "1_000",
+            "1:30",
+            "2026-02-27",
+            "1.2.3",
+            "0x",
+            ".",
+            "inf",
+            "10s",
+            "e5",
+        ] {
+            assert_eq!(core(text), Core::Text, "{text:?}");
+        }
+        assert_eq!(core("TRUE"), Core::Bool(true));
+    }
+
+    #[test]
+    fn places_count_characters_from_one() {
+        let root = load("é: { b: 'x y' }\n", &mut Found::default()).expect("it is YAML");
+        let Value::Map(entries) = &root.value else { panic!("a map") };
+        assert_eq!(entries[0].key_at, Place { line: 1, col: 1, len: 1 });
+        let Value::Map(inner) = &entries[0].node.value else { panic!("a map") };
+        assert_eq!(inner[0].node.at, Place { line: 1, col: 9, len: 5 });
+    }
+
+    #[test]
+    fn a_second_key_is_reported_and_the_first_one_stays() {
+        let mut found = Found::default();
+        let root = load("a: 1\n\"\\x61\": 2\n", &mut found).expect("it is YAML");
+        let Value::Map(entries) = &root.value else { panic!("a map") };
+        assert_eq!(entries.len(), 1);
+        let faults = found.finish::<()>(None, "", "f").expect_err("an escaped spelling is the same key");
+        assert_eq!(faults.iter().next().map(|fault| fault.at.line), Some(2));
+    }
 }

@@ -1,0 +1,214 @@
+//! How the process runs: sessions, limits, retries, health, telemetry.
+
+use super::{FILE_REF, SECRET, TIME, row};
+use crate::table::Kind::{Count, Flag, Header, In, Size, WordOr};
+use crate::table::Need::{Default, Optional};
+use crate::table::{Rule, Section};
+
+pub(crate) static SESSIONS: Section = Section {
+    name: "sessions section",
+    doc: "How sessions are recognised and kept.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "header",
+            Default("x-session-id"),
+            Header,
+            "x-session-id",
+            "A client may name its session here. It counts only within its tenant and never decides a cloud by itself.",
+        ),
+        row(
+            "key",
+            Optional,
+            In(&SECRET),
+            "{ env: RIPARIAN_SESSION_KEY }",
+            "The key of all digests, at least 32 bytes. Without it one is made at start: then session tags do not survive a restart.",
+        ),
+        row(
+            "baggage",
+            Default("false"),
+            Flag,
+            "false",
+            "Also tag the session in W3C baggage, upstream. Default false.",
+        ),
+        row("pins", Optional, In(&PINS), "{ ttl: 30d }", "The pin table."),
+    ],
+};
+
+pub(crate) static PINS: Section = Section {
+    name: "pins section",
+    doc: "The pin table, in memory.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "ttl",
+            Default("30d"),
+            TIME,
+            "30d",
+            "How long a pin is kept. Default 30d: what the vendors keep a stored response.",
+        ),
+        row(
+            "max",
+            Default("1000000"),
+            Count(1, 1_000_000_000),
+            "1000000",
+            "Pins in all; over it the ones closest to their end go. Default 1000000.",
+        ),
+        row(
+            "per_tenant",
+            Default("100000"),
+            Count(1, 1_000_000_000),
+            "100000",
+            "Pins of one tenant; over it that tenant's own go. Default 100000.",
+        ),
+        row("sweep", Default("1m"), TIME, "1m", "How often expired pins are swept. Default 1m."),
+    ],
+};
+
+pub(crate) static LIMITS: Section = Section {
+    name: "limits section",
+    doc: "Limits of one process, and what happens there.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "body",
+            Default("32MiB"),
+            Size(1),
+            "32MiB",
+            "One request body; over it 413. Default 32MiB: what the vendors take, images in base64 included.",
+        ),
+        row(
+            "held_bodies",
+            Default("512MiB"),
+            Size(1),
+            "512MiB",
+            "All bodies held at once; over it 503. Default 512MiB.",
+        ),
+        row("head", Default("32KiB"), Size(256), "32KiB", "A request's head; over it 431. Default 32KiB."),
+        row("target", Default("8KiB"), Size(64), "8KiB", "A request's target; over it 414. Default 8KiB."),
+        row(
+            "headers",
+            Default("100"),
+            Count(1, 256),
+            "100",
+            "Header lines of a request; over it 431. Default 100; 256 is what the HTTP engine can take.",
+        ),
+        row(
+            "head_within",
+            Default("10s"),
+            TIME,
+            "10s",
+            "From a head's first byte to its last; then 408. Default 10s.",
+        ),
+        row(
+            "body_within",
+            Default("60s"),
+            TIME,
+            "60s",
+            "From a head's end to its body's; then 408. Default 60s.",
+        ),
+        row(
+            "connect_within",
+            Default("5s"),
+            TIME,
+            "5s",
+            "For a connection to an endpoint, TLS included; then the next endpoint, or 504. Default 5s.",
+        ),
+        row(
+            "first_byte_within",
+            Default("120s"),
+            TIME,
+            "120s",
+            "For an answer's first byte; then 504. Default 120s: reasoning models think before they speak.",
+        ),
+        row(
+            "idle",
+            Default("120s"),
+            TIME,
+            "120s",
+            "Between two bytes of an answer, and for a client that does not read; then the stream is cut. Default 120s.",
+        ),
+        row(
+            "keepalive",
+            Default("60s"),
+            TIME,
+            "60s",
+            "An idle client connection is closed after it. Default 60s.",
+        ),
+        row(
+            "streams",
+            Default("10000"),
+            Count(1, 10_000_000),
+            "10000",
+            "Requests in flight at once; over it 503. Default 10000.",
+        ),
+        row(
+            "drain_within",
+            Default("10m"),
+            TIME,
+            "10m",
+            "After SIGTERM, streams that still run are cut. Default 10m.",
+        ),
+    ],
+};
+
+pub(crate) static RETRIES: Section = Section {
+    name: "retries section",
+    doc: "When and how often another endpoint of the same candidate set is tried.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "attempts",
+            Default("3"),
+            Count(1, 16),
+            "3",
+            "Attempts a request, the first included. Default 3.",
+        ),
+        row(
+            "budget_percent",
+            Default("20"),
+            Count(0, 100),
+            "20",
+            "Retries as a share of requests, in per cent; over it nothing is retried. Default 20.",
+        ),
+        row(
+            "budget_floor",
+            Default("10"),
+            Count(0, 100_000),
+            "10",
+            "Retries a second that are always allowed, so that a quiet proxy can fail over. Default 10.",
+        ),
+    ],
+};
+
+pub(crate) static HEALTH: Section = Section {
+    name: "health section",
+    doc: "When an endpoint counts as down, found out from the requests themselves.",
+    rule: Rule::Free,
+    fields: &[
+        row("down_after", Default("3"), Count(1, 1000), "3", "Failed connections in a row. Default 3."),
+        row("down_for", Default("5s"), TIME, "5s", "How long until it is tried again. Default 5s."),
+    ],
+};
+
+pub(crate) static TELEMETRY: Section = Section {
+    name: "telemetry section",
+    doc: "What the proxy says of itself.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "access_log",
+            Default("stdout"),
+            WordOr(&["stdout", "stderr", "off"], &FILE_REF),
+            "stdout",
+            "One JSON line a request, without bodies, keys or prompts. Default stdout.",
+        ),
+        row(
+            "response_headers",
+            Default("true"),
+            Flag,
+            "true",
+            "x-riparian-decision, -cloud, -endpoint, -grade, -class, -reason on every response. Default true.",
+        ),
+    ],
+};
