@@ -112,7 +112,7 @@ fn a_response_is_kept_unless_the_request_says_otherwise() {
 fn line_ends_and_a_byte_order_mark_do_not_matter() {
     parse(&MINIMAL.replace('\n', "\r\n"));
     parse(&format!("\u{feff}{MINIMAL}"));
-    let faults = Config::parse(&format!("\u{feff}a: 1\r\nb: 2\r\n"), "f.yaml").expect_err("no keys of ours");
+    let faults = Config::parse("\u{feff}a: 1\r\nb: 2\r\n", "f.yaml").expect_err("no keys of ours");
     assert!(faults.to_string().contains("f.yaml:2:1: `b`"), "{faults}");
     assert!(faults.to_string().contains("f.yaml:1:1: `a`"), "{faults}");
 }
