@@ -122,3 +122,17 @@ fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Option<Endpoi
     }
     Ok(Some(owner))
 }
+
+// The truth table above is the data of `tests/judge/rows.rs`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_one_bit_an_endpoint() {
+        let view = HealthView { down: &[1 << 63, 1] };
+        let down: Vec<u16> = (0..300).filter(|id| view.is_down(EndpointId(*id))).collect();
+        assert_eq!(down, [63, 64], "what lies beyond the last word is up");
+        assert!(!HealthView::default().is_down(EndpointId(u16::MAX)));
+    }
+}

@@ -189,3 +189,87 @@ impl Place {
 pub fn takes_model(surface: &Surface) -> bool {
     matches!(surface.model, ModelAt::Required | ModelAt::Optional)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"
+version: 1
+listeners: [{ name: apps, bind: 127.0.0.1:8080 }]
+clouds:
+  azure:
+    endpoints:
+      - { name: a, dialect: azure-openai, url: "http://127.0.0.1:9000", credential: none, models: { gpt-5.5: prod } }
+      - { name: b, dialect: azure-openai, url: "http://127.0.0.1:9001", credential: none }
+  aws:
+    endpoints: [{ name: c, dialect: bedrock-openai, url: "http://127.0.0.1:9002", credential: none }]
+vendors: { acme: { models: [acme-*, gpt-5.5-acme] } }
+contract: { enforce: r, readings: { r: { stateful_from: creates } }, terms: [{ id: t, only: azure }] }
+"#;
+
+    fn policy() -> Policy {
+        let config = Config::parse(CONFIG, "test").unwrap_or_else(|faults| panic!("{faults}"));
+        Policy::compile(config, Keys::derive(b"test")).expect("the built-in surfaces")
+    }
+
+    #[test]
+    fn a_vendor_is_the_models_and_else_the_surfaces() {
+        let policy = policy();
+        let name = |surface, model| {
+            policy.vendor(surface, model).map(|at| policy.config.surfaces.vendors[at].name.to_string())
+        };
+        for (model, vendor) in [
+            (Some("gpt-5.5"), "openai"),
+            (Some("gpt-5.5-acme"), "acme"),
+            (Some("acme-1"), "acme"),
+            (Some("us.anthropic.claude-x"), "anthropic"),
+            (Some("text-embedding-3-small"), "openai"),
+            (Some("text-embedding-004"), "google"),
+            (Some("prod"), "openai"),
+            (None, "openai"),
+        ] {
+            assert_eq!(name(Some(0), model).as_deref(), Some(vendor), "{model:?}");
+        }
+        assert_eq!(name(None, Some("acme-1")).as_deref(), Some("acme"));
+        assert_eq!(name(None, Some("prod")), None);
+        assert_eq!(name(None, None), None);
+    }
+
+    #[test]
+    fn an_endpoint_serves_what_its_dialect_and_its_map_have() {
+        let policy = policy();
+        let surface =
+            |id: &str| policy.config.surfaces.surfaces.iter().find(|surface| surface.id.as_str() == id);
+        let serving = |id: &str, model| -> Vec<&str> {
+            let places = policy.places().iter().filter(|place| place.serves(surface(id), model));
+            places.map(|place| place.endpoint.name.as_str()).collect()
+        };
+        assert_eq!(serving("openai.chat.create", Some("gpt-5.5")), ["a", "b", "c"]);
+        assert_eq!(serving("openai.chat.create", Some("other")), ["b", "c"], "a map names all that there is");
+        assert_eq!(serving("openai.responses.get", None), ["a", "b", "c"]);
+        assert_eq!(serving("openai.embeddings.create", Some("gpt-5.5")), ["a", "b"]);
+        assert_eq!(serving("openai.moderations.create", None), Vec::<&str>::new());
+        assert_eq!(
+            serving("", None),
+            ["a", "b", "c"],
+            "an operation that is not recognised can only be tried"
+        );
+    }
+
+    #[test]
+    fn endpoints_are_numbered_cloud_by_cloud() {
+        let policy = policy();
+        let names = |clouds: CloudSet| -> Vec<(u16, &str)> {
+            let all = policy.endpoints_of(clouds);
+            all.map(|(id, place)| (id.0, place.endpoint.name.as_str())).collect()
+        };
+        assert_eq!(names(CloudSet::first(2)), [(0, "a"), (1, "b"), (2, "c")]);
+        assert_eq!(names([1].into_iter().collect()), [(2, "c")]);
+        assert_eq!(names(CloudSet::NONE), []);
+        for (id, place) in policy.endpoints_of(CloudSet::first(2)) {
+            assert_eq!(policy.endpoint_named(&place.endpoint.name), Some(id));
+            assert_eq!(policy.place(id).authority, place.endpoint.url.authority());
+        }
+    }
+}

@@ -377,3 +377,6 @@ fn is_product(
 ) -> bool {
     products.iter().any(|product| product.name == *name && is_among(surfaces, &product.surfaces, surface))
 }
+
+#[cfg(test)]
+mod tests;

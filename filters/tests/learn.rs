@@ -1,6 +1,7 @@
 //! What is learned from answers: the same however they are cut, and never later than a client could know it.
 //!
 //! `corpus/answers` has them in the shapes that the vendor documents, with ids that are not handles wherever there can be some.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
 //! The compiled contract against a naive judge, on random contracts and requests; and the truth table of `judge`, row by row.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod naive;
 mod rows;

@@ -6,21 +6,21 @@ use std::collections::BTreeSet;
 
 /// What the prose says of one request.
 #[derive(Debug)]
-pub struct Expected {
-    pub epoch: usize,
-    pub stateful: bool,
+pub(crate) struct Expected {
+    pub(crate) epoch: usize,
+    pub(crate) stateful: bool,
     /// Every term that matches in a moment that it could really be.
-    pub terms: BTreeSet<usize>,
+    pub(crate) terms: BTreeSet<usize>,
     /// The designation, or why there is none.
-    pub clouds: Result<BTreeSet<usize>, &'static str>,
+    pub(crate) clouds: Result<BTreeSet<usize>, &'static str>,
     /// Clouds in the order of preference.
-    pub prefer: Vec<usize>,
-    pub outcome: Outcome,
+    pub(crate) prefer: Vec<usize>,
+    pub(crate) outcome: Outcome,
 }
 
 /// Where it may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Free(BTreeSet<usize>),
     Hold(usize),
     Refuse(&'static str),
@@ -32,7 +32,7 @@ struct Moment {
     clouds: Result<BTreeSet<usize>, &'static str>,
 }
 
-pub fn judge(contract: &Contract, request: &Request) -> Expected {
+pub(crate) fn judge(contract: &Contract, request: &Request) -> Expected {
     let skew = contract.skew_seconds * NANOS;
     let boundaries: BTreeSet<i64> = contract
         .terms
@@ -179,7 +179,7 @@ fn outcome(
 }
 
 /// The request in words, for a failing test's message.
-pub fn describe(request: &Request) -> String {
+pub(crate) fn describe(request: &Request) -> String {
     let surface = request.surface.map_or("unrecognised", |surface| SURFACES[surface].0);
     format!("{surface} {} {:?} at {BASE} s + {} ns", GRADES[request.grade], request.model, request.now)
 }

@@ -8,7 +8,7 @@ use riparian_filters::policy::EndpointId;
 use riparian_filters::select::select;
 
 /// Everything that stages 7 and 8 can say.
-pub const OUTCOMES: [Reason; 14] = [
+pub(crate) const OUTCOMES: [Reason; 14] = [
     Reason::Designated,
     Reason::Held,
     Reason::NoTerm,

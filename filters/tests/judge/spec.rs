@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
-pub const GRADES: [&str; 8] =
+pub(crate) const GRADES: [&str; 8] =
     ["pure", "cached", "sealed", "creates", "continues", "connection", "runtime", "unknown"];
-pub const UNKNOWN: usize = 7;
-pub const DIALECTS: [&str; 3] = ["openai", "azure-openai", "bedrock-openai"];
+pub(crate) const UNKNOWN: usize = 7;
+pub(crate) const DIALECTS: [&str; 3] = ["openai", "azure-openai", "bedrock-openai"];
 
 /// Operations, with the dialects that have them as the vendors' documents say; all are OpenAI's.
-pub const SURFACES: [(&str, &[&str]); 7] = [
+pub(crate) const SURFACES: [(&str, &[&str]); 7] = [
     ("openai.chat.create", &DIALECTS),
     ("openai.completions.create", &["openai", "azure-openai"]),
     ("openai.moderations.create", &["openai"]),
@@ -34,88 +34,89 @@ const SURFACE_PATTERNS: [&str; 8] = [
     "openai.completions.create",
 ];
 
-pub const MODELS: [&str; 9] =
+pub(crate) const MODELS: [&str; 9] =
     ["gpt-5.5", "gpt-5.5-mini", "gpt-5", "gpt-", "g", "claude-sonnet-5", "acme-1", "prod", "o3"];
 const MODEL_PATTERNS: [&str; 10] =
     ["*", "g*", "gpt-5*", "gpt-5.5", "gpt-5.5*", "gpt-5.5-mini", "claude-*", "prod", "acme*", "a*"];
 
 /// What the built-in file says of [`MODELS`], and what the operator may add for `acme`.
-pub const VENDORS: [(&str, &[&str]); 2] = [("openai", &["gpt-*", "o3*"]), ("anthropic", &["claude-*"])];
+pub(crate) const VENDORS: [(&str, &[&str]); 2] =
+    [("openai", &["gpt-*", "o3*"]), ("anthropic", &["claude-*"])];
 const ACME_PATTERNS: [&str; 5] = ["acme-*", "prod", "gpt-5.5*", "gpt-5.5-mini", "p*"];
-pub const VENDOR_NAMES: [&str; 3] = ["openai", "anthropic", "acme"];
+pub(crate) const VENDOR_NAMES: [&str; 3] = ["openai", "anthropic", "acme"];
 
 /// Seconds since the epoch of the clock; boundaries lie within the half minute behind it.
-pub const BASE: i64 = 1_772_150_400;
-pub const ENDPOINTS_MAX: usize = 15;
+pub(crate) const BASE: i64 = 1_772_150_400;
+pub(crate) const ENDPOINTS_MAX: usize = 15;
 
 #[derive(Clone, Debug)]
-pub struct Contract {
-    pub clouds: Vec<Vec<Endpoint>>,
+pub(crate) struct Contract {
+    pub(crate) clouds: Vec<Vec<Endpoint>>,
     /// Index in [`GRADES`]; `None` is never.
-    pub stateful_from: Option<usize>,
-    pub skew_seconds: i64,
-    pub products: Vec<Vec<&'static str>>,
-    pub acme: Vec<&'static str>,
-    pub terms: Vec<Term>,
+    pub(crate) stateful_from: Option<usize>,
+    pub(crate) skew_seconds: i64,
+    pub(crate) products: Vec<Vec<&'static str>>,
+    pub(crate) acme: Vec<&'static str>,
+    pub(crate) terms: Vec<Term>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Endpoint {
-    pub dialect: &'static str,
-    pub models: Option<Vec<&'static str>>,
-    pub weight: u32,
+pub(crate) struct Endpoint {
+    pub(crate) dialect: &'static str,
+    pub(crate) models: Option<Vec<&'static str>>,
+    pub(crate) weight: u32,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Term {
+pub(crate) struct Term {
     /// Seconds after [`BASE`].
-    pub from: Option<i64>,
-    pub until: Option<i64>,
-    pub vendors: Vec<&'static str>,
-    pub stateful: Option<bool>,
-    pub grades: Vec<usize>,
-    pub surfaces: Vec<&'static str>,
-    pub models: Vec<&'static str>,
-    pub products: Vec<usize>,
-    pub only: Option<Vec<usize>>,
-    pub never: Vec<usize>,
-    pub prefer: Vec<usize>,
+    pub(crate) from: Option<i64>,
+    pub(crate) until: Option<i64>,
+    pub(crate) vendors: Vec<&'static str>,
+    pub(crate) stateful: Option<bool>,
+    pub(crate) grades: Vec<usize>,
+    pub(crate) surfaces: Vec<&'static str>,
+    pub(crate) models: Vec<&'static str>,
+    pub(crate) products: Vec<usize>,
+    pub(crate) only: Option<Vec<usize>>,
+    pub(crate) never: Vec<usize>,
+    pub(crate) prefer: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// Nanoseconds after [`BASE`].
-    pub now: i64,
-    pub surface: Option<usize>,
-    pub grade: usize,
-    pub model: Option<&'static str>,
-    pub owners: Vec<Owner>,
+    pub(crate) now: i64,
+    pub(crate) surface: Option<usize>,
+    pub(crate) grade: usize,
+    pub(crate) model: Option<&'static str>,
+    pub(crate) owners: Vec<Owner>,
     /// Bits, by the endpoint's number.
-    pub down: u64,
-    pub affinity: Option<u64>,
-    pub seed: u64,
+    pub(crate) down: u64,
+    pub(crate) affinity: Option<u64>,
+    pub(crate) seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     Endpoint(usize),
     Removed,
     Unknown,
 }
 
 /// Whether `name` is meant by `pattern`, which may end in `*`.
-pub fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => pattern == name,
     }
 }
 
-pub fn is_stateful(stateful_from: Option<usize>, grade: usize) -> bool {
+pub(crate) fn is_stateful(stateful_from: Option<usize>, grade: usize) -> bool {
     stateful_from.is_some_and(|from| grade >= from)
 }
 
-pub fn contract() -> impl Strategy<Value = Contract> {
+pub(crate) fn contract() -> impl Strategy<Value = Contract> {
     let endpoint = (select(&DIALECTS[..]), weighted(0.4, subsequence(&MODELS[..], 1..4)), 1..1000u32)
         .prop_map(|(dialect, models, weight)| Endpoint { dialect, models, weight });
     let clouds = vec(vec(endpoint, 1..=3), 1..=5);
@@ -200,7 +201,7 @@ fn tidy(mut term: Term, stateful_from: Option<usize>, products: &[Vec<&'static s
     term
 }
 
-pub fn request() -> impl Strategy<Value = Request> {
+pub(crate) fn request() -> impl Strategy<Value = Request> {
     // Around every whole second there may be a boundary, or the edge of what the clock may be off.
     let now = (-10..60i64, select(&[-1, 0, 1, 500_000_000][..]))
         .prop_map(|(second, beside)| second * 1_000_000_000 + beside);
@@ -240,7 +241,7 @@ pub fn request() -> impl Strategy<Value = Request> {
 
 impl Contract {
     /// Every endpoint in its order, with its cloud.
-    pub fn endpoints(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
         self.clouds
             .iter()
             .enumerate()
@@ -248,7 +249,7 @@ impl Contract {
     }
 
     /// The configuration, in JSON, which is YAML.
-    pub fn text(&self, balance: &str) -> String {
+    pub(crate) fn text(&self, balance: &str) -> String {
         let mut port = 9000;
         let clouds: serde_json::Map<String, Value> = (0..)
             .zip(&self.clouds)
@@ -296,7 +297,7 @@ impl Contract {
     }
 }
 
-pub fn cloud_name(cloud: usize) -> String {
+pub(crate) fn cloud_name(cloud: usize) -> String {
     format!("c{cloud}")
 }
 
