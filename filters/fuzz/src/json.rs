@@ -39,9 +39,9 @@ const STRINGS: [&str; 16] = [
     "code_interpreter",
     "",
     "a plain text that is somewhat longer than a word of a machine",
-    "\u{1F600}\u{1F601}",
+    "\u{10FFFF}\u{10000}\u{FFFF}\u{800}\u{80}",
     "é",
-    "line\nline",
+    "\u{8}\t\n\u{c}\r/",
     "\"\\/",
     "\0",
     "container_auto",
@@ -61,6 +61,18 @@ const SCALARS: [&str; 14] = [
     "-0.0e-0",
     "10",
     "5e-324",
+];
+
+/// RFC 8259's short escapes.
+const SHORT: [(char, u8); 8] = [
+    ('"', b'"'),
+    ('\\', b'\\'),
+    ('/', b'/'),
+    ('\u{8}', b'b'),
+    ('\u{c}', b'f'),
+    ('\n', b'n'),
+    ('\r', b'r'),
+    ('\t', b't'),
 ];
 
 /// A root object.
@@ -144,6 +156,8 @@ fn string(entropy: &mut Entropy<'_>, text: &mut Vec<u8>, may_be_odd: bool) {
             r#""x\ud800\ud800\udc00""#,
             r#""\ud800\n""#,
             r#""a\uDFFF\uD8001""#,
+            r#""\ud83cx\udf0a""#,
+            r#""\ud83c\n\udf0a""#,
         ];
         text.extend_from_slice(entropy.one_of(&odd).as_bytes());
     } else {
@@ -158,12 +172,10 @@ fn spell(entropy: &mut Entropy<'_>, text: &mut Vec<u8>, word: &str) {
     text.push(b'"');
     for character in word.chars() {
         let due = matches!(character, '"' | '\\') || u32::from(character) < 0x20;
-        if due && entropy.once_in(2) && matches!(character, '"' | '\\' | '\n') {
-            text.extend_from_slice(match character {
-                '\n' => b"\\n",
-                '"' => b"\\\"",
-                _ => b"\\\\",
-            });
+        let short =
+            SHORT.iter().find(|(own, _)| *own == character).filter(|_| (due || odd) && entropy.once_in(2));
+        if let Some((_, escape)) = short {
+            text.extend_from_slice(&[b'\\', *escape]);
         } else if due || odd && entropy.once_in(3) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 let spelled =

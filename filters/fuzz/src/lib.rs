@@ -2,7 +2,9 @@
 
 pub mod entropy;
 pub mod form;
+pub mod head;
 pub mod json;
+pub mod learn;
 pub mod reference;
 pub mod scan;
 pub mod surfaces;
