@@ -116,7 +116,7 @@ pub struct Metrics {
     pub reload_ok: Gauge,
     /// When the configuration in force was loaded.
     pub loaded_at: Gauge,
-    refusals: Vec<Counter>,
+    refusals: Vec<(Reason, Counter)>,
 }
 
 /// What a settled request touches.
@@ -170,8 +170,10 @@ impl Metrics {
             loaded_at: registry.gauge("riparian_config_loaded_timestamp_seconds", vec![]),
             refusals: Reason::ALL
                 .iter()
+                .filter(|reason| !reason.allows())
                 .map(|reason| {
-                    registry.counter("riparian_refusals_total", vec![Label::new("reason", reason.as_str())])
+                    let labels = vec![Label::new("reason", reason.as_str())];
+                    (*reason, registry.counter("riparian_refusals_total", labels))
                 })
                 .collect(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -192,10 +194,10 @@ impl Metrics {
         self.render.run_upkeep();
     }
 
-    /// Counts a refusal.
+    /// Counts a refusal, or a request that could not be carried.
     pub fn refused(&self, reason: Reason) {
-        if let Some(at) = Reason::ALL.iter().position(|known| *known == reason) {
-            self.refusals[at].increment(1);
+        if let Some((_, counter)) = self.refusals.iter().find(|(known, _)| *known == reason) {
+            counter.increment(1);
         }
     }
 

@@ -7,6 +7,7 @@ use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
+use riparian_filters::identify::{Session, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use std::fmt;
 use std::sync::Arc;
@@ -140,7 +141,9 @@ impl Record {
     /// Never in practice: every value is a word, a name or hex.
     pub fn tag(&self, response: &mut ResponseHeader) -> Result<()> {
         let session = self.decision.as_ref().and_then(|decision| Some((decision.tenant, decision.session?)));
-        if let Some((tenant, session)) = session {
+        // A session that was made for this request begins only when the request goes on.
+        let begun = |session: &Session| self.reason.allows() || session.source != SessionSource::Minted;
+        if let Some((tenant, session)) = session.filter(|(_, session)| begun(session)) {
             let tag = self.snapshot.policy.keys.tag(tenant, session.id);
             response.insert_header(riparian_filters::identify::SESSION_TAG, tag)?;
         }

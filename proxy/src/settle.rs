@@ -142,9 +142,7 @@ pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
     if let Some(decided) = record.decided {
         metrics.decision_seconds.record(seconds(decided));
     }
-    if !record.reason.allows() {
-        metrics.refused(record.reason);
-    }
+    metrics.refused(record.reason);
     log.line(record, metrics);
 }
 
