@@ -55,7 +55,13 @@ impl Splitter {
                     bytes = &bytes[1..];
                     self.mark += 1;
                 }
-                Some(_) => self.mark = MARK.len(),
+                Some(_) => {
+                    // What looked like a mark is the beginning of a line, and of no field `data`.
+                    if self.mark > 0 {
+                        self.line = Line::Other;
+                    }
+                    self.mark = MARK.len();
+                }
             }
         }
         while let Some(first) = bytes.first().copied() {
@@ -173,6 +179,17 @@ mod tests {
         let expected: Vec<Vec<u8>> = vec![b"{\"a\":1}".to_vec(), b"x\n\n y".to_vec(), b"w".to_vec()];
         assert_eq!(events(STREAM, &[]), expected);
         assert_eq!(naive(STREAM), expected);
+    }
+
+    #[test]
+    fn half_a_mark_is_no_mark() {
+        assert_eq!(events(b"\xef\xbbdata: x\n\ndata: y\n\n", &[]), [b"y"]);
+        assert_eq!(events(b"\xef\ndata: y\n\n", &[1]), [b"y"]);
+        assert_eq!(
+            events(b"\n\xef\xbb\xbfdata: x\n\n", &[]),
+            Vec::<Vec<u8>>::new(),
+            "a mark is at the start"
+        );
     }
 
     #[test]
