@@ -1,6 +1,12 @@
 //! What promise tests share: fake clouds, a proxy between them and a client, all in this process and on free ports.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses its own part of this module")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file is a crate of its own and uses its own part of this module"
+)]
 
 use bytes::Bytes;
 use http::{Request, Response};
