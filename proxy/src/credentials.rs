@@ -4,6 +4,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 use riparian_config::{Credential, Dialect, Endpoint, SecretRef};
+use std::collections::HashMap;
 use std::fmt;
 
 /// What proves to one endpoint who asks.
@@ -48,14 +49,14 @@ impl std::error::Error for SecretFault {}
 ///
 /// # Errors
 /// When a reference leads nowhere, or its value cannot stand in a header.
-pub fn proof(endpoint: &Endpoint) -> Result<Proof, SecretFault> {
+pub fn proof(endpoint: &Endpoint, secrets: &Secrets) -> Result<Proof, SecretFault> {
     let (reference, bearer) = match &endpoint.credential {
         Credential::None => return Ok(Proof::None),
         Credential::Passthrough => return Ok(Proof::Passthrough),
         Credential::ApiKey(reference) => (reference, endpoint.dialect != Dialect::AzureOpenAi),
         Credential::Bearer(reference) => (reference, true),
     };
-    let secret = read(reference)?;
+    let secret = secrets.read(reference)?;
     let text = if bearer { format!("Bearer {secret}") } else { secret };
     let mut value = HeaderValue::from_str(&text).map_err(|_| SecretFault {
         reference: reference.clone(),
@@ -65,26 +66,55 @@ pub fn proof(endpoint: &Endpoint) -> Result<Proof, SecretFault> {
     Ok(Proof::Header(if bearer { header::AUTHORIZATION } else { HeaderName::from_static("api-key") }, value))
 }
 
-/// Reads a secret's value.
-///
-/// # Errors
-/// When the variable is not set, the file cannot be read, or the value is empty.
-pub fn read(reference: &SecretRef) -> Result<String, SecretFault> {
-    let fault = |what: String| SecretFault { reference: reference.clone(), what };
-    let value = match reference {
-        SecretRef::Env(name) => std::env::var(name).map_err(|error| {
-            fault(match error {
-                std::env::VarError::NotPresent => "is not set".to_owned(),
-                std::env::VarError::NotUnicode(_) => "is not text".to_owned(),
-            })
-        })?,
-        SecretRef::File(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-            text.strip_suffix('\n')
-                .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text))
-                .to_owned()
-        }
-    };
-    if value.is_empty() { Err(fault("is empty".to_owned())) } else { Ok(value) }
+/// Where references lead: to the process' environment and to files, with variables that were given in their stead.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    given: HashMap<String, String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.given.keys()).finish()
+    }
+}
+
+impl Secrets {
+    /// The environment and the files of this machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The same, but for these variables.
+    #[must_use]
+    pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { given: variables.into_iter().collect() }
+    }
+
+    /// Reads a secret's value.
+    ///
+    /// # Errors
+    /// When the variable is not set, the file cannot be read, or the value is empty.
+    pub fn read(&self, reference: &SecretRef) -> Result<String, SecretFault> {
+        let fault = |what: String| SecretFault { reference: reference.clone(), what };
+        let value = match reference {
+            SecretRef::Env(name) => match self.given.get(name) {
+                Some(given) => given.clone(),
+                None => std::env::var(name).map_err(|error| {
+                    fault(match error {
+                        std::env::VarError::NotPresent => "is not set".to_owned(),
+                        std::env::VarError::NotUnicode(_) => "is not text".to_owned(),
+                    })
+                })?,
+            },
+            SecretRef::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| fault(format!("cannot be read: {error}")))?;
+                text.strip_suffix('\n')
+                    .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text))
+                    .to_owned()
+            }
+        };
+        if value.is_empty() { Err(fault("is empty".to_owned())) } else { Ok(value) }
+    }
 }

@@ -1,7 +1,7 @@
 //! A running proxy: bound, served, reloaded, drained.
 
 use crate::admin;
-use crate::credentials;
+use crate::credentials::{SecretFault, Secrets};
 use crate::front::{Front, Transport, acceptor};
 use crate::gate::{Gate, RetryBudget};
 use crate::gateway::Gateway;
@@ -38,7 +38,7 @@ pub enum StartFault {
     /// It is right, but what it refers to is not there.
     Snapshot(Vec<SnapshotFault>),
     /// The session key cannot be had.
-    Key(credentials::SecretFault),
+    Key(SecretFault),
     /// An address cannot be listened on.
     Bind(String, SocketAddr, std::io::Error),
     /// A listener's certificate cannot be used.
@@ -81,6 +81,7 @@ pub struct Running {
     pub listeners: Vec<(String, SocketAddr)>,
     /// Where operators come in.
     pub admin: Option<SocketAddr>,
+    secrets: Secrets,
     acceptors: Vec<(String, Arc<ArcSwap<Acceptor>>)>,
     proxy: Arc<HttpProxy<Gateway>>,
     tasks: Vec<JoinHandle<()>>,
@@ -95,12 +96,21 @@ impl Running {
     /// # Errors
     /// Whatever stands in the way; then nothing is left running.
     pub async fn start(text: &str, file: &str) -> Result<Self, StartFault> {
+        Self::start_with(text, file, Secrets::system()).await
+    }
+
+    /// The same, with variables given in the stead of the environment's.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn start_with(text: &str, file: &str, secrets: Secrets) -> Result<Self, StartFault> {
         // Several proxies may live in one process (tests do that); the first one installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config::parse(text, file).map_err(StartFault::Config)?;
-        let keys = keys(&config)?;
+        let keys = keys(&config, &secrets)?;
         let metrics = Metrics::new();
-        let snapshot = Snapshot::new(config, text, keys, &metrics, None).map_err(StartFault::Snapshot)?;
+        let snapshot =
+            Snapshot::new(config, text, keys, &secrets, &metrics, None).map_err(StartFault::Snapshot)?;
         let config = snapshot.policy.config.clone();
         let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
         let pins =
@@ -120,7 +130,7 @@ impl Running {
 
         let proxy = proxy(&house, &config.limits);
         let mut running =
-            Self { house, listeners: vec![], admin: None, acceptors: vec![], proxy, tasks: vec![] };
+            Self { house, listeners: vec![], admin: None, secrets, acceptors: vec![], proxy, tasks: vec![] };
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
         running.house.ready.store(true, Ordering::Release);
@@ -190,7 +200,7 @@ impl Running {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let keys = before.policy.keys.clone();
-        let snapshot = Snapshot::new(config, text, keys, &self.house.metrics, Some(&before))
+        let snapshot = Snapshot::new(config, text, keys, &self.secrets, &self.house.metrics, Some(&before))
             .map_err(StartFault::Snapshot)?;
         for (built, (_, current)) in acceptors.into_iter().flatten().zip(&self.acceptors) {
             current.store(Arc::new(built));
@@ -226,13 +236,13 @@ impl Drop for Running {
     }
 }
 
-fn keys(config: &Config) -> Result<Keys, StartFault> {
+fn keys(config: &Config, secrets: &Secrets) -> Result<Keys, StartFault> {
     match &config.sessions.key {
         Some(reference) => {
-            let secret = credentials::read(reference).map_err(StartFault::Key)?;
+            let secret = secrets.read(reference).map_err(StartFault::Key)?;
             if secret.len() < 32 {
                 let what = "is shorter than 32 bytes".to_owned();
-                return Err(StartFault::Key(credentials::SecretFault { reference: reference.clone(), what }));
+                return Err(StartFault::Key(SecretFault { reference: reference.clone(), what }));
             }
             Ok(Keys::derive(secret.as_bytes()))
         }

@@ -1,6 +1,6 @@
 //! The configuration in force: immutable, compiled, one `Arc` a request for its whole life.
 
-use crate::credentials::{self, SecretFault};
+use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
 use crate::metrics::Metrics;
 use pingora_core::protocols::tls::CaType;
@@ -63,6 +63,7 @@ impl Snapshot {
         config: Config,
         text: &str,
         keys: Keys,
+        secrets: &Secrets,
         metrics: &Metrics,
         before: Option<&Self>,
     ) -> Result<Self, Vec<SnapshotFault>> {
@@ -74,7 +75,7 @@ impl Snapshot {
         let mut ready = Vec::with_capacity(policy.places().len());
         for place in policy.places() {
             let endpoint = &place.endpoint;
-            let proof = credentials::proof(endpoint)
+            let proof = credentials::proof(endpoint, secrets)
                 .map_err(|fault| faults.push(SnapshotFault::Secret(endpoint.name.to_string(), fault)));
             let ca = endpoint.ca_file.as_deref().map(certificates).transpose();
             let ca =

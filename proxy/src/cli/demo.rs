@@ -1,12 +1,129 @@
-//! TBD
+//! `riparian demo`: three fake clouds, the proxy with the shipped example configuration, a few seconds of mixed traffic, and what
+//! came of it, counted where it arrived. Nothing leaves the machine.
+
+mod clouds;
+mod scenes;
+mod show;
 
 use super::Found;
+use super::run::log_to_stderr;
+use crate::credentials::Secrets;
+use crate::server::{Running, StartFault};
+use clouds::Clouds;
+use riparian_loadtest::{Mix, Plan, Report, Rules, drive, oracle};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// The configuration that the demo runs, as it is shipped.
+const CONFIG: &str = include_str!("../../../config/examples/demo.yaml");
+
+/// What an application sends as its own key; the clouds never see it.
+const APP_KEY: &str = "demo-app";
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Demo {}
+pub(super) struct Demo {
+    /// Seconds of traffic.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Requests a second; follow-up turns come on top.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    rate: u32,
+    /// Stay up afterwards, so that you can point an SDK at it. Ctrl-C ends it.
+    #[arg(long)]
+    serve: bool,
+}
 
 impl Demo {
     pub(super) fn run(self) -> Found {
-        Found::Nothing
+        log_to_stderr();
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Found::Usage(format!("no runtime can be had: {error}")),
+        };
+        match runtime.block_on(self.play()) {
+            Ok(found) => found,
+            Err(what) => {
+                eprintln!("riparian demo: {what}");
+                Found::Something
+            }
+        }
+    }
+
+    async fn play(self) -> Result<Found, String> {
+        let clouds = Clouds::start().await.map_err(|error| format!("a fake cloud cannot start: {error}"))?;
+        let running = start(&clouds).await?;
+        let target = format!("http://{}/v1", running.listeners[0].1);
+        show::cast(&clouds, &running);
+
+        println!("\nTraffic, {} s at {} requests a second:", self.seconds, self.rate);
+        let run = self.traffic(&target).await?;
+        let rules = Rules::parse(["stateless=azure", "stateful=aws", "creates=stateful"])?;
+        let sights = clouds.sights();
+        let findings = oracle::judge(&rules, &run, &sights);
+        let report = Report::new(&rules, &run, &sights, findings);
+
+        println!("\nWhat the contract does not allow, and what it does when a cloud is down:");
+        let scenes = scenes::play(&clouds, &target).await?;
+        scenes.iter().for_each(show::scene);
+
+        let added = scenes::added_latency(&clouds, &target).await?;
+        let elsewhere = clouds.forbidden();
+        show::table(&report, &added, elsewhere);
+        let fine =
+            report.findings.is_clean() && elsewhere == 0 && scenes.iter().all(scenes::Scene::is_as_due);
+        if self.serve {
+            show::how_to(&target);
+            // Without a signal handler there is nothing to wait for; then Ctrl-C ends the process anyway.
+            let _ = tokio::signal::ctrl_c().await;
+        } else {
+            show::invite();
+        }
+        clouds.stop().await;
+        Ok(if fine { Found::Nothing } else { Found::Something })
+    }
+
+    async fn traffic(&self, target: &str) -> Result<drive::Run, String> {
+        let mut plan = Plan::new(target, f64::from(self.rate), Duration::from_secs(self.seconds));
+        plan.credential = Some(APP_KEY.to_owned());
+        plan.mix = "chat=4,chat-stream=3,embeddings=2,response=2,chain=1,chain-stream=1".parse::<Mix>()?;
+        let live = std::io::stdout().is_terminal();
+        let run = drive::run(plan, |progress| {
+            let line = format!(
+                "  {:>4.1} s   {:>5} sent   {:>5} answered   {} refused   {} failed",
+                progress.elapsed.as_secs_f64(),
+                progress.sent,
+                progress.ended,
+                progress.refused,
+                progress.failed
+            );
+            if live {
+                print!("\r{line}");
+                // A terminal that went away shows nothing; the demo goes on.
+                let _ = std::io::stdout().flush();
+            } else {
+                println!("{line}");
+            }
+        })
+        .await?;
+        if live {
+            println!();
+        }
+        Ok(run)
+    }
+}
+
+/// The proxy, on the ports of the shipped configuration if they are free, else on others.
+async fn start(clouds: &Clouds) -> Result<Running, String> {
+    let text = clouds.place(CONFIG);
+    let secrets = || Secrets::with_variables(clouds.keys());
+    match Running::start_with(&text, "config/examples/demo.yaml", secrets()).await {
+        Err(StartFault::Bind(_, address, error)) => {
+            println!("{address} cannot be listened on ({error}), so the demo takes free ports.");
+            let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:9901", "127.0.0.1:0");
+            Running::start_with(&text, "config/examples/demo.yaml", secrets())
+                .await
+                .map_err(|fault| fault.to_string())
+        }
+        started => started.map_err(|fault| fault.to_string()),
     }
 }

@@ -7,7 +7,7 @@ mod request;
 mod show;
 
 use super::{ConfigFile, Found, text};
-use crate::credentials;
+use crate::credentials::Secrets;
 use crate::read::Reader;
 use crate::receive::{conclude, head_limits, in_particular};
 use crate::refuse::Refusal;
@@ -133,7 +133,7 @@ fn endpoint(policy: &Policy, name: &str) -> Result<EndpointId, Found> {
 
 /// The configured key where it can be had, so that digests match the log's; else one that is the same every time.
 fn keys(config: &Config) -> Keys {
-    let secret = config.sessions.key.as_ref().and_then(|reference| credentials::read(reference).ok());
+    let secret = config.sessions.key.as_ref().and_then(|reference| Secrets::system().read(reference).ok());
     Keys::derive(secret.as_deref().unwrap_or("explain").as_bytes())
 }
 
