@@ -170,6 +170,8 @@ fn boundaries_with_two_readings_are_refused() {
         (format!("{line} \r\n{part}\r\n{line}--"), "malformed"),
         (format!("{line}x\r\n{part}\r\n{line}--"), "malformed"),
         (format!("{line}\r\n{part}\n{line}--"), "malformed"),
+        (format!("{line}\r\n{part}\n\n{line}--"), "malformed"),
+        (format!("{line}\r\n{part}\r\n--\n{line}--"), "malformed"),
         (format!("{line}\r\n{part}\r\n{line}x\r\n{line}--"), "malformed"),
         (format!("{line}\r\n{part}\r\n{line} --"), "malformed"),
         (format!("{line}\r\n{part}\r\n{line}-x"), "malformed"),
