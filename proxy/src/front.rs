@@ -103,7 +103,7 @@ impl Front {
     }
 
     async fn connection(&self, stream: TcpStream) {
-        let _open = Open::new(&self.house);
+        let _open = self.house.gate.connect();
         let Some(stream) = self.handshake(stream).await else { return };
         let shutdown = self.house.draining.subscribe();
         let h2 = match self.transport {
@@ -238,22 +238,6 @@ async fn peek(stream: &TcpStream, bytes: &mut [u8]) -> std::io::Result<()> {
         }
         // `peek` is ready as soon as one byte is there; the rest of the preface comes in the same packet but for slow clients.
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Counts a connection for as long as it lives.
-struct Open(Arc<House>);
-
-impl Open {
-    fn new(house: &Arc<House>) -> Self {
-        house.metrics.connections_open.increment(1.0);
-        Self(Arc::clone(house))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.metrics.connections_open.decrement(1.0);
     }
 }
 

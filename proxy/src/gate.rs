@@ -11,8 +11,13 @@ use std::time::Instant;
 pub struct Gate {
     streams: AtomicU64,
     held: AtomicU64,
+    connections: AtomicU64,
     metrics: Arc<Metrics>,
 }
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection(Arc<Gate>);
 
 /// A request in flight.
 #[derive(Debug)]
@@ -29,7 +34,12 @@ impl Gate {
     /// Nothing in flight.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { streams: AtomicU64::new(0), held: AtomicU64::new(0), metrics })
+        Arc::new(Self {
+            streams: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            metrics,
+        })
     }
 
     /// Lets a request in, unless `max` are in flight.
@@ -39,6 +49,20 @@ impl Gate {
         let stream = Stream(Arc::clone(self));
         self.metrics.streams_open.increment(1.0);
         (before < max).then_some(stream)
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>) -> Connection {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.metrics.connections_open.increment(1.0);
+        Connection(Arc::clone(self))
+    }
+
+    /// Connections of clients, idle ones included.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Requests in flight.
@@ -57,6 +81,13 @@ impl Gate {
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.connections_open.decrement(1.0);
     }
 }
 

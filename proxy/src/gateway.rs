@@ -8,7 +8,7 @@ use crate::metrics::Outcome;
 use crate::observe::{Observer, observe};
 use crate::peer;
 use crate::prepare::prepare;
-use crate::receive::receive;
+use crate::receive::{Stop, receive};
 use crate::record::{DecisionId, Record};
 use crate::refuse::Refusal;
 use crate::settle::settle;
@@ -54,8 +54,6 @@ struct Carried {
     attempt: usize,
     at: Option<AtEndpoint>,
     observer: Option<Observer>,
-    /// The whole answer was passed on.
-    complete: bool,
     /// Why the newest attempt failed.
     failure: Option<Reason>,
 }
@@ -134,7 +132,7 @@ impl ProxyHttp for Gateway {
         session.as_mut().set_write_timeout(Some(ctx.record.snapshot.policy.config.limits.idle));
         let received = match &ctx.stream {
             Some(_) => receive(&self.house, session, &mut ctx.record, ctx.random).await,
-            None => Err(Refusal::from(Reason::Overloaded)),
+            None => Err(Refusal::from(Reason::Overloaded).into()),
         };
         match received {
             Ok(received) => {
@@ -147,12 +145,13 @@ impl ProxyHttp for Gateway {
                     attempt: 0,
                     at: None,
                     observer: None,
-                    complete: false,
                     failure: None,
                 }));
                 Ok(false)
             }
-            Err(refusal) => {
+            // Whoever went away cannot be told; the error settles it.
+            Err(Stop::Gone) => Err(Error::new_down(ErrorType::ConnectionClosed)),
+            Err(Stop::Refuse(refusal)) => {
                 ctx.record.reason = refusal.reason;
                 ctx.record.outcome = Outcome::Refused;
                 ctx.record.status = refusal.status;
@@ -273,11 +272,8 @@ impl ProxyHttp for Gateway {
                 observer.feed(&self.house, &ctx.record, bytes);
             }
         }
-        if end_of_stream {
-            carried.complete = true;
-            if let Some(observer) = carried.observer.take() {
-                observer.end(&self.house);
-            }
+        if end_of_stream && let Some(observer) = carried.observer.take() {
+            observer.end(&self.house);
         }
         Ok(None)
     }
@@ -335,7 +331,7 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Context) {
         if let Some(carried) = ctx.carried.take() {
             if e.is_none() {
-                ctx.record.outcome = outcome(&ctx.record, carried.complete);
+                ctx.record.outcome = outcome(&ctx.record);
             }
             carried.swap.undo(session);
         }
@@ -360,16 +356,10 @@ impl ProxyHttp for Gateway {
 
 const SSE: &[u8] = b"text/event-stream";
 
-/// An answer that ended without an error was passed on whole; by its status it was a success or not.
-fn outcome(record: &Record, complete: bool) -> Outcome {
+/// An answer that ended without an error was passed on whole (one that is cut short is an error to pingora); by its status it
+/// was a success or not.
+fn outcome(record: &Record) -> Outcome {
     match record.status {
-        _ if !complete
-            && record.status != 204
-            && record.status != 304
-            && record.method != http::Method::HEAD =>
-        {
-            Outcome::Truncated
-        }
         400..500 => Outcome::ClientError,
         500.. => Outcome::ServerError,
         _ => Outcome::Ok,

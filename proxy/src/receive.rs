@@ -9,6 +9,7 @@ use crate::record::Record;
 use crate::refuse::Refusal;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use pingora_error::{Error, ErrorType};
 use pingora_proxy::Session;
 use riparian_config::Timestamp;
 use riparian_filters::classify::{self, Classified, HandlePlace};
@@ -36,13 +37,28 @@ pub(crate) struct Received {
     pub(crate) form: Option<Form>,
 }
 
+/// Why a request was not received.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It is answered with a refusal.
+    Refuse(Refusal),
+    /// Its client went away in the middle of it.
+    Gone,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
 /// Receives a request; its record is filled in on the way, also when it is refused.
 pub(crate) async fn receive(
     house: &Arc<House>,
     session: &mut Session,
     record: &mut Record,
     random: [u8; 16],
-) -> Result<Received, Refusal> {
+) -> Result<Received, Stop> {
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
     admit(session, policy)?;
@@ -83,7 +99,7 @@ pub(crate) async fn receive(
     };
     record.decision = Some(decision);
     match refusal {
-        Some(refusal) => Err(refusal),
+        Some(refusal) => Err(refusal.into()),
         None => Ok(Received { body, held, span, form }),
     }
 }
@@ -136,28 +152,26 @@ async fn hold(
     session: &mut Session,
     policy: &Policy,
     reader: &mut Reader<'_>,
-) -> Result<(Held, HeldBytes), Refusal> {
+) -> Result<(Held, HeldBytes), Stop> {
     let limits = &policy.config.limits;
     let (mut body, mut held) = (Held::default(), house.gate.hold());
     if session.as_mut().is_body_empty() {
         return Ok((body, held));
     }
     if session.get_header(CONTENT_LENGTH).is_some_and(|length| exceeds(length.as_bytes(), limits.body)) {
-        return Err(too_large(limits.body));
+        return Err(too_large(limits.body).into());
     }
     let read = async {
         go_ahead(session).await?;
-        while let Some(chunk) =
-            session.as_mut().read_request_body().await.map_err(|_| Refusal::from(Reason::BodyMalformed))?
-        {
+        while let Some(chunk) = session.as_mut().read_request_body().await.map_err(|error| broken(&error))? {
             if chunk.is_empty() {
                 continue;
             }
             if body.bytes + chunk.len() as u64 > limits.body {
-                return Err(too_large(limits.body));
+                return Err(too_large(limits.body).into());
             }
             if !held.grow(chunk.len(), limits.held_bodies) {
-                return Err(Refusal::from(Reason::Overloaded));
+                return Err(Refusal::from(Reason::Overloaded).into());
             }
             reader.feed(&chunk)?;
             body.push(chunk);
@@ -166,7 +180,16 @@ async fn hold(
     };
     match tokio::time::timeout(limits.body_within, read).await {
         Ok(result) => result.map(|()| (body, held)),
-        Err(_) => Err(Refusal::from(Reason::BodyTimeout)),
+        Err(_) => Err(Refusal::from(Reason::BodyTimeout).into()),
+    }
+}
+
+/// What a body that could not be read to its end means.
+fn broken(error: &Error) -> Stop {
+    match error.etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => Stop::Gone,
+        ErrorType::ReadTimedout => Refusal::from(Reason::BodyTimeout).into(),
+        _ => Refusal::with(Reason::BodyMalformed, "its framing is broken").into(),
     }
 }
 

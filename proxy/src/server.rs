@@ -11,7 +11,7 @@ use crate::pins::PinTable;
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
 use arc_swap::ArcSwap;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::listeners::tls::Acceptor;
 use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::server::configuration::ServerConf;
@@ -210,21 +210,23 @@ impl Running {
         Ok(())
     }
 
-    /// Refuses new connections, lets streams end, and returns when the last has, or when `limits.drain_within` is over.
-    /// True when every stream ended by itself.
+    /// Refuses new connections, lets requests end, and returns when the last client's connection has closed, or when
+    /// `limits.drain_within` is over. Idle connections close at once. True when every request ended by itself.
     pub async fn drain(self) -> bool {
         let house = &self.house;
         house.draining.send_replace(true);
-        self.proxy.http_cleanup().await;
         let within = house.snapshot.load().policy.config.limits.drain_within;
+        // Connections and not requests: between a head's last byte and its request's beginning there is a moment in
+        // which only the connection counts.
         let drained = tokio::time::timeout(within, async {
-            while house.gate.streams() > 0 {
+            while house.gate.connections() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await
         .is_ok();
         self.tasks.iter().for_each(JoinHandle::abort);
+        house.log.flush();
         drained
     }
 }

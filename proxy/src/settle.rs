@@ -20,8 +20,16 @@ const QUEUE: usize = 8192;
 /// The access log's writer.
 #[derive(Debug)]
 pub struct Log {
-    queue: Option<SyncSender<Vec<u8>>>,
+    queue: Option<SyncSender<Entry>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer gets.
+#[derive(Debug)]
+enum Entry {
+    Line(Vec<u8>),
+    /// Answered when all lines before it are written.
+    Flush(SyncSender<()>),
 }
 
 impl Log {
@@ -46,8 +54,18 @@ impl Log {
         let Some(queue) = &self.queue else { return };
         let mut line = line(record, &riparian_config::Timestamp::now().to_string()).into_bytes();
         line.push(b'\n');
-        if queue.try_send(line).is_err() {
+        if queue.try_send(Entry::Line(line)).is_err() {
             metrics.log_dropped.increment(1);
+        }
+    }
+
+    /// Waits until every line so far is written, at most a second.
+    pub fn flush(&self) {
+        let Some(queue) = &self.queue else { return };
+        let (done, written) = sync_channel(1);
+        if queue.send(Entry::Flush(done)).is_ok() {
+            // A writer that is stuck in its file does not keep the process.
+            let _ = written.recv_timeout(Duration::from_secs(1));
         }
     }
 }
@@ -63,16 +81,24 @@ impl Drop for Log {
     }
 }
 
-/// Writes what waits in one go, and flushes when nothing does.
-fn write(lines: &Receiver<Vec<u8>>, out: Box<dyn Write + Send>) {
+/// Writes what waits in one go, and flushes when nothing does. A reader of standard output that went away must not stop the
+/// proxy: its lines are lost, the requests are not.
+fn write(entries: &Receiver<Entry>, out: Box<dyn Write + Send>) {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
-    while let Ok(first) = lines.recv() {
-        let mut result = out.write_all(&first);
-        while let Ok(line) = lines.try_recv() {
-            result = result.and_then(|()| out.write_all(&line));
+    while let Ok(first) = entries.recv() {
+        let mut waiting = vec![];
+        for entry in std::iter::once(first).chain(std::iter::from_fn(|| entries.try_recv().ok())) {
+            match entry {
+                Entry::Line(line) => {
+                    let _ = out.write_all(&line);
+                }
+                Entry::Flush(done) => waiting.push(done),
+            }
         }
-        // A reader of standard output that went away must not stop the proxy: its lines are lost, the requests are not.
-        let _ = result.and_then(|()| out.flush());
+        let _ = out.flush();
+        for done in waiting {
+            let _ = done.send(());
+        }
     }
 }
 

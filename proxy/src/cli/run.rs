@@ -71,10 +71,14 @@ async fn serve(text: &str, path: &Path) -> Found {
         tokio::select! {
             _ = hangup.recv() => reload(&running, path, &file).await,
             _ = terminate.recv() => break,
-            _ = interrupt.recv() => return Found::Nothing,
+            _ = interrupt.recv() => {
+                running.house.log.flush();
+                return Found::Nothing;
+            }
         }
     }
-    tracing::info!(streams = running.house.gate.streams(), "draining");
+    let house = std::sync::Arc::clone(&running.house);
+    tracing::info!(streams = house.gate.streams(), "draining");
     tokio::select! {
         drained = running.drain() => {
             if !drained {
@@ -84,6 +88,7 @@ async fn serve(text: &str, path: &Path) -> Found {
         _ = terminate.recv() => tracing::warn!("asked twice; the streams that are left are cut"),
         _ = interrupt.recv() => tracing::warn!("interrupted; the streams that are left are cut"),
     }
+    house.log.flush();
     Found::Nothing
 }
 
