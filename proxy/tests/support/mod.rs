@@ -8,6 +8,9 @@
     reason = "each test file is a crate of its own and uses its own part of this module"
 )]
 
+pub mod origin;
+pub mod raw;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
