@@ -262,11 +262,36 @@ pub fn check(head: &Head<'_>, limits: HeadLimits) -> Result<(), HeadFault> {
     }) {
         return Err(malformed("a header that looks like a framing header"));
     }
+    nominations(head.headers)?;
     if head.headers.contains_key(header::UPGRADE) && asks_upgrade(head.headers) {
         return Err(HeadFault { reason: Reason::UpgradeRefused, what: "upgrade asked for" });
     }
     Ok(())
 }
+
+/// Options of `Connection` in one head. Clients send one or two; pingora gives up on a request with ten, after it has connected.
+const NOMINATIONS_MAX: usize = 9;
+
+/// Checks what `Connection` nominates (RFC 9110, 7.6.1): tokens, few, and no field that is meant for everybody on the way.
+fn nominations(headers: &HeaderMap) -> Result<(), HeadFault> {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let options = lines.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(trim);
+    for (number, option) in options.filter(|option| !option.is_empty()).enumerate() {
+        if number == NOMINATIONS_MAX {
+            return Err(malformed("Connection nominates too many headers"));
+        }
+        if !option.iter().all(|byte| is_token_byte(*byte)) {
+            return Err(malformed("Connection nominates what is no header name"));
+        }
+        if FRAMING_NAMES.iter().chain(&FORWARDING_NAMES).any(|name| option.eq_ignore_ascii_case(name)) {
+            return Err(malformed("Connection nominates a header that is meant for the endpoint"));
+        }
+    }
+    Ok(())
+}
+
+/// Names that say where a request came from.
+const FORWARDING_NAMES: [&[u8]; 3] = [b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
 
 /// Whether `Connection` nominates `Upgrade`.
 fn asks_upgrade(headers: &HeaderMap) -> bool {
@@ -345,6 +370,31 @@ mod tests {
         let big = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "b".repeat(1024));
         assert_eq!(raw(&big).unwrap_err().reason, Reason::HeadTooLarge);
         assert_eq!(raw("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap_err().reason, Reason::MethodRefused);
+    }
+
+    #[test]
+    fn what_connection_nominates_is_checked() {
+        let checked = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::CONNECTION, http::HeaderValue::from_static(line));
+            }
+            let head = Head { method: &Method::GET, path: "/", query: None, headers: &headers };
+            check(&head, HeadLimits { lines: 32, ..LIMITS }).map_err(|fault| fault.reason)
+        };
+        assert_eq!(checked(&["keep-alive, X-Hop,,", " close"]), Ok(()));
+        assert_eq!(checked(&["a,b,c,d,e", "f,g,h,i"]), Ok(()));
+        for bad in [
+            &["a,b,c,d,e", "f,g,h,i,j"][..],
+            &["close", "Host"],
+            &["content-length"],
+            &["close, X-Forwarded-For"],
+            &["\"x\""],
+            &[":authority"],
+            &["a b"],
+        ] {
+            assert_eq!(checked(bad), Err(Reason::HeadMalformed), "{bad:?}");
+        }
     }
 
     #[test]

@@ -60,13 +60,15 @@ fn target(record: &Record, endpoint: EndpointId, head: &RequestHeader) -> String
 }
 
 fn strip(head: &mut RequestHeader, passthrough: bool) {
-    let connection = head.headers.get(CONNECTION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // One list, over however many lines it was spread.
+    let lines = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let connection = lines.collect::<Vec<_>>().join(",");
     let leaving: Vec<HeaderName> = head
         .headers
         .keys()
         .filter(|name| {
             let credential = passthrough && matches!(name.as_str(), "authorization" | "api-key");
-            !credential && rewrite::stays_behind(name.as_str(), connection.as_deref())
+            !credential && rewrite::stays_behind(name.as_str(), Some(&connection))
         })
         .cloned()
         .collect();
