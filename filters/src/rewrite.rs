@@ -25,6 +25,8 @@ pub enum ModelSpan {
     Form(Range<u64>),
     /// Nowhere; a member can be put here, right behind the root's `{`. The flag says whether a comma must follow.
     Absent(u64, bool),
+    /// Nowhere in a form with this boundary; a part can be put before the others.
+    AbsentInForm(Vec<u8>),
     /// There is no body that could name it.
     None,
 }
@@ -114,6 +116,11 @@ pub fn splice(place: &Place, model: Option<&str>, span: &ModelSpan) -> Option<Sp
             with.extend_from_slice(&json_string(own));
             with.extend_from_slice(if *comma { b"," } else { b"" });
             Some(Splice { at: *at..*at, with })
+        }
+        ModelSpan::AbsentInForm(boundary) => {
+            let head = b"\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n".as_slice();
+            let with = [b"--".as_slice(), boundary, head, own.as_bytes(), b"\r\n"].concat();
+            Some(Splice { at: 0..0, with })
         }
         ModelSpan::None => None,
     }

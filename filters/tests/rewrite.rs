@@ -250,6 +250,10 @@ fn a_forms_field_takes_the_name_as_it_is() {
     assert_eq!(splice(place(&policy, "openai"), Some("gpt-5.5"), &form), None);
     assert_eq!(splice(azure, None, &form), None);
     assert_eq!(splice(azure, Some("gpt-5.5"), &ModelSpan::None), None);
+    let absent = ModelSpan::AbsentInForm(b"x y".to_vec());
+    let part = b"--x y\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\ngpt55-prod\r\n".to_vec();
+    assert_eq!(splice(azure, Some("gpt-5.5"), &absent), Some(Splice { at: 0..0, with: part }));
+    assert_eq!(splice(azure, None, &absent), None, "nobody named one");
 }
 
 #[test]

@@ -62,7 +62,11 @@ impl Carried {
     /// Where `place` looks for the model in the body. One that finds it in its path needs nothing put in.
     fn span_for(&self, place: &Place) -> &ModelSpan {
         match (&self.span, self.form) {
-            (ModelSpan::Absent(..), Some(form)) if rewrite::stays_dated(place, form) => &ModelSpan::None,
+            (ModelSpan::Absent(..) | ModelSpan::AbsentInForm(_), Some(form))
+                if rewrite::stays_dated(place, form) =>
+            {
+                &ModelSpan::None
+            }
             (span, _) => span,
         }
     }

@@ -106,8 +106,11 @@ impl Read {
                 Some(span) => ModelSpan::Json(span),
                 None => ModelSpan::Absent(signals.root_open(), !signals.root_is_empty()),
             },
-            Self::Form(form) => form.model_span().map_or(ModelSpan::None, ModelSpan::Form),
-            Self::Json(_) | Self::Nothing => ModelSpan::None,
+            Self::Form(form) if takes => match form.model_span() {
+                Some(span) => ModelSpan::Form(span),
+                None => ModelSpan::AbsentInForm(form.boundary().to_vec()),
+            },
+            Self::Json(_) | Self::Form(_) | Self::Nothing => ModelSpan::None,
         }
     }
 }

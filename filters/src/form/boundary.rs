@@ -12,6 +12,9 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 /// boundary behind a bare line feed is noticed.)
 pub(super) type Delimiter = SmallVec<[u8; 96]>;
 
+/// What a delimiter has before its boundary.
+pub(super) const DASHES: &[u8] = b"\n--";
+
 /// Reads the boundary out of a `Content-Type` value.
 pub(super) fn delimiter(content_type: &str) -> Result<Delimiter, FormError> {
     let (essence, parameters) = content_type.split_once(';').ok_or(FormError::ContentType)?;
@@ -34,7 +37,7 @@ pub(super) fn delimiter(content_type: &str) -> Result<Delimiter, FormError> {
     if !(fits && right && plain) {
         return Err(FormError::ContentType);
     }
-    let mut delimiter = Delimiter::from_slice(b"\n--");
+    let mut delimiter = Delimiter::from_slice(DASHES);
     delimiter.extend_from_slice(text);
     Ok(delimiter)
 }

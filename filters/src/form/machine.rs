@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::boundary::{Delimiter, delimiter};
+use super::boundary::{DASHES, Delimiter, delimiter};
 use super::head::{self, Part};
 use super::{FormError, PART_HEAD_BYTES_MAX, PARTS_MAX};
 use crate::scan::MODEL_BYTES_MAX;
@@ -14,9 +14,16 @@ use crate::scan::MODEL_BYTES_MAX;
 pub struct Form {
     model: Option<String>,
     model_span: Option<Range<u64>>,
+    boundary: Vec<u8>,
 }
 
 impl Form {
+    /// What stands between the parts, without its dashes.
+    #[must_use]
+    pub fn boundary(&self) -> &[u8] {
+        &self.boundary
+    }
+
     /// The value of the part named `model`, as it stands there.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
@@ -76,8 +83,10 @@ impl FormScanner {
     /// # Errors
     /// [`FormError::ContentType`].
     pub fn new(content_type: &str) -> Result<Self, FormError> {
+        let delimiter = delimiter(content_type)?;
+        let boundary = delimiter[DASHES.len()..].to_vec();
         Ok(Self {
-            delimiter: delimiter(content_type)?,
+            delimiter,
             base: 0,
             place: Place::Content,
             // As if a line end came before the body: RFC 2046 lets the first boundary do without.
@@ -89,7 +98,7 @@ impl FormScanner {
             head: Vec::new(),
             part: None,
             value: SmallVec::new(),
-            form: Form::default(),
+            form: Form { boundary, ..Form::default() },
             failed: None,
         })
     }
