@@ -202,6 +202,14 @@ fn a_megabyte_of_instructions_before_the_id() {
     }
 }
 
+/// What one event was counted for must not be taken off the next.
+#[test]
+fn every_event_is_read_from_its_start() {
+    let answer = answer(RESPONSES).expect("it has births");
+    let stream = b"data: {\"response\":{\"store\":\"odd\"}}\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n";
+    assert_eq!(hear(&answer, SSE, [&stream[..]]).born, pairs(&[("response", "resp_1")]));
+}
+
 #[test]
 fn an_event_that_is_never_ended_has_told_its_handle_already() {
     let answer = answer(RESPONSES).expect("it has births");
