@@ -8,8 +8,10 @@
     reason = "each test file is a crate of its own and uses its own part of this module"
 )]
 
+pub mod h2;
 pub mod origin;
 pub mod raw;
+pub mod wire;
 
 use bytes::Bytes;
 use http::{Request, Response};
