@@ -1,5 +1,6 @@
 //! Promise: the terms in force decide where a request may go; what they do not allow is refused, in words that a client
 //! can act on, and never sent anywhere.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 mod support;
 

@@ -11,6 +11,7 @@
 pub mod h2;
 pub mod origin;
 pub mod raw;
+pub mod turns;
 pub mod wire;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use riparian_loadtest::{CloudSpec, FakeCloud, Kind};
 use riparian_proxy::server::Running;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Three clouds: `azure` with two endpoints, `aws` and `openai` with one each.
@@ -36,8 +38,14 @@ pub const KEY: &str = "canary-cloud-key";
 
 impl Clouds {
     pub async fn start() -> Self {
+        Self::start_paced(Duration::ZERO).await
+    }
+
+    /// With this pause before each piece of a stream.
+    pub async fn start_paced(pace: Duration) -> Self {
         let start = |kind, name: &'static str, models: [&'static str; 2]| async move {
-            FakeCloud::start(CloudSpec::new(kind, name).credential(KEY).models(models)).await.unwrap()
+            let spec = CloudSpec::new(kind, name).credential(KEY).models(models).streaming(8, pace);
+            FakeCloud::start(spec).await.unwrap()
         };
         Self {
             azure_one: start(Kind::Azure, "azure-one", ["gpt-prod", "embed-prod"]).await,
