@@ -6,7 +6,7 @@
 use crate::decision::Reason;
 use crate::policy::{Policy, SurfaceNumber};
 use crate::scan::Signals;
-use crate::surface::{Form, Recognised};
+use crate::surface::Recognised;
 use riparian_config::{Grade, ModelAt, Namespace};
 use smallvec::SmallVec;
 
@@ -110,12 +110,6 @@ fn model<'a>(at: ModelAt, recognised: &'a Recognised<'a>, body: Body<'a>) -> Res
         (None, None) if at == ModelAt::Required => Err(Reason::ModelMissing),
         (path, body) => Ok(path.or(body)),
     }
-}
-
-/// Whether a dated path stands before the operation: only Azure has those.
-#[must_use]
-pub fn is_dated(form: Form) -> bool {
-    matches!(form, Form::Dated | Form::Deployment)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::identify::Keys;
 use crate::patterns::PatternMap;
 use crate::scan::Watch;
 use crate::surface::{Recognised, Router};
-use crate::table::{CloudSet, Table};
+use crate::table::{CloudSet, ENTRIES_MAX, Table};
 use riparian_config::{CloudName, Config, Dialect, Endpoint, EndpointName, ModelAt, Surface, Timeouts};
 use std::collections::HashMap;
 
@@ -50,7 +50,8 @@ impl Policy {
     /// Compiles a checked configuration.
     ///
     /// # Errors
-    /// Only for a surface table that the built-in one is tested not to be: colliding paths, or too many pointers.
+    /// For a contract whose table would not fit in memory; else only for a surface table that the built-in one is tested not
+    /// to be: colliding paths, or too many pointers.
     pub fn compile(config: Config, keys: Keys) -> Result<Self, String> {
         let surfaces = &config.surfaces;
         let router = Router::compile(surfaces)?;
@@ -92,6 +93,12 @@ impl Policy {
                 ))
             })
             .collect::<Result<_, &str>>()?;
+        let entries = Table::entries(&config);
+        if entries > ENTRIES_MAX {
+            return Err(format!(
+                "the contract's table would have {entries} entries, over {ENTRIES_MAX}: name fewer models, or fewer dates"
+            ));
+        }
         let table = Table::compile(&config);
         Ok(Self { router, watches, answers, vendors, places, names, table, keys, config })
     }

@@ -61,7 +61,8 @@ pub fn target(
         }
         _ => target.push_str(recognised.tail),
     }
-    push_query(&mut target, query, dated);
+    let versioned = recognised.form == Form::Versioned && place.dialect() == Dialect::AzureOpenAi;
+    push_query(&mut target, query, dated || versioned);
     target
 }
 
@@ -88,11 +89,12 @@ const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// `api-version` belongs to Azure's dated paths; elsewhere it would be an unknown parameter.
-fn push_query(target: &mut String, query: Option<&str>, dated: bool) {
+/// `api-version` is Azure's. A date goes with a dated path and no other; a client that speaks the versioned API can say
+/// `preview`. Elsewhere it would be an unknown parameter.
+fn push_query(target: &mut String, query: Option<&str>, keeps_version: bool) {
     let mut separator = '?';
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        if !dated && pair.split('=').next() == Some("api-version") {
+        if !keeps_version && pair.split('=').next() == Some("api-version") {
             continue;
         }
         target.push(separator);

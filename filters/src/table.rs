@@ -21,6 +21,7 @@ use riparian_config::{
     Cloud, CloudName, Config, Contract, Grade, Pattern, Product, Surfaces, Term, Timestamp,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A set of clouds, by their index in the configuration.
@@ -112,8 +113,11 @@ struct Span {
     from: Timestamp,
     epoch: u32,
     /// Indexes into `cells`.
-    index: Vec<u32>,
+    index: Arc<[u32]>,
 }
+
+/// A contract of a thousand boundaries without model patterns, or of a hundred of each, has some ten million.
+pub const ENTRIES_MAX: u64 = 64 << 20;
 
 const NO_MODEL: usize = 0;
 const OTHER_MODEL: usize = 1;
@@ -140,11 +144,13 @@ impl Table {
             cells: Vec::new(),
         };
         let boundaries = boundaries(contract);
-        let epochs: Vec<Vec<u32>> = std::iter::once(Timestamp::MIN)
+        let epochs: Vec<Arc<[u32]>> = std::iter::once(Timestamp::MIN)
             .chain(boundaries.iter().copied())
-            .map(|from| builder.index(from))
+            .map(|from| builder.index(from).into())
             .collect();
         let epoch_at = |instant: Timestamp| boundaries.partition_point(|boundary| *boundary <= instant);
+        // The two halves of a crossing differ in their epoch alone.
+        let mut crossed: HashMap<(usize, usize), Arc<[u32]>> = HashMap::new();
         let spans = cuts(&boundaries, contract.clock_skew)
             .into_iter()
             .map(|from| {
@@ -153,9 +159,13 @@ impl Table {
                     epoch_at(earlier(from, contract.clock_skew)),
                     epoch_at(later(from, contract.clock_skew)),
                 );
-                let index = (first + 1..=last)
-                    .fold(epochs[first].clone(), |so_far, next| builder.crossing(&so_far, &epochs[next]));
-                Span { from, epoch: u32::try_from(epoch_at(from)).expect("two boundaries a term"), index }
+                let index = crossed.entry((first, last)).or_insert_with(|| {
+                    (first + 1..=last).fold(Arc::clone(&epochs[first]), |so_far, next| {
+                        builder.crossing(&so_far, &epochs[next]).into()
+                    })
+                });
+                let epoch = u32::try_from(epoch_at(from)).expect("two boundaries a term");
+                Span { from, epoch, index: Arc::clone(index) }
             })
             .collect();
         Self {
@@ -166,6 +176,20 @@ impl Table {
             surfaces: config.surfaces.surfaces.len(),
             cells: builder.cells,
         }
+    }
+
+    /// How many entries a configuration's table would have at most. At four bytes each, [`ENTRIES_MAX`] of them are 256 MiB.
+    #[must_use]
+    pub fn entries(config: &Config) -> u64 {
+        let contract = &config.contract;
+        let mut patterns: Vec<_> = contract.terms.iter().flat_map(|term| &term.when.models).collect();
+        patterns.sort();
+        patterns.dedup();
+        let groups = patterns.len() + OTHER_MODEL + 1;
+        let kinds =
+            (config.surfaces.vendors.len() + 1) * (config.surfaces.surfaces.len() + 1) * Grade::ALL.len();
+        let indexes = 2 * boundaries(contract).len() + 1;
+        indexes as u64 * kinds as u64 * groups as u64
     }
 
     /// The group of a model.

@@ -61,7 +61,8 @@ const CREATE: &[Row] = &[
     ]),
     ("/openai/v1/chat/completions?api-version=preview&a=b", "gpt-5.5", [
         ("openai", "/v1/chat/completions?a=b"), ("openai-gw", "/api/llm/v1/chat/completions?a=b"),
-        ("azure", "/openai/v1/chat/completions?a=b"), ("azure-gw", "/openai/v1/chat/completions?a=b"),
+        ("azure", "/openai/v1/chat/completions?api-version=preview&a=b"),
+        ("azure-gw", "/openai/v1/chat/completions?api-version=preview&a=b"),
         ("bedrock", "/openai/v1/chat/completions?a=b"),
     ]),
     // A deployment: Azure's own stays dated, under the endpoint's own deployment; elsewhere the model is in the body.

@@ -64,3 +64,31 @@ fn one_boundary_of_two_terms_is_one() {
     assert_eq!(at(100), (1, vec![0], None, vec![0, 1]), "the same clouds on both sides: nobody notices");
     assert_eq!(at(i64::from(u32::MAX)).0, 1);
 }
+
+#[test]
+fn a_contract_whose_table_would_not_fit_is_refused_before_it_is_made() {
+    let mut config = riparian_config::Config::parse(
+        "version: 1
+listeners: [{ name: a, bind: 127.0.0.1:0 }]
+clouds: { c: { endpoints: [{ name: e, dialect: openai, url: \"http://127.0.0.1:1\", credential: none }] } }
+contract:
+  enforce: r
+  readings: { r: { stateful_from: never } }
+  terms: [{ id: t, until: 2026-01-01, when: { model: m }, only: [c] }]
+",
+        "test",
+    )
+    .unwrap_or_else(|faults| panic!("{faults}"));
+    let small = Table::entries(&config);
+    assert!(small < ENTRIES_MAX);
+    let term = config.contract.terms[0].clone();
+    for day in 0..500i64 {
+        let mut term = term.clone();
+        term.until = Some(Timestamp::from_second(day * 86_400).expect("in range"));
+        term.when.models = vec![Pattern::Exact(format!("model-{day}"))];
+        config.contract.terms.push(term);
+    }
+    assert!(Table::entries(&config) > ENTRIES_MAX);
+    let refused = crate::policy::Policy::compile(config, crate::identify::Keys::new([0; 32]));
+    assert!(refused.is_err_and(|what| what.contains("entries")));
+}
