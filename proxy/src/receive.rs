@@ -163,7 +163,11 @@ async fn hold(
     }
     let read = async {
         go_ahead(session).await?;
-        while let Some(chunk) = session.as_mut().read_request_body().await.map_err(|error| broken(&error))? {
+        while let Some(chunk) = session.as_mut().read_request_body().await.map_err(|error| {
+            // To pingora such a body has ended; but where the next request would begin is anybody's guess.
+            session.set_keepalive(None);
+            broken(&error)
+        })? {
             if chunk.is_empty() {
                 continue;
             }
