@@ -38,18 +38,20 @@ impl<'p> Reader<'p> {
         if surface.body == BodyKind::None {
             return Ok(Self::Blind);
         }
-        let encoding = headers.get(CONTENT_ENCODING);
-        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        if headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
             return Err(Refusal::with(Reason::BodyEncoded, "send the body without Content-Encoding"));
         }
-        let content_type =
-            headers.get(CONTENT_TYPE).map_or(Some("application/json"), |value| value.to_str().ok());
-        let kind = content_type.and_then(|text| text.split(';').next()).unwrap_or("").trim();
+        let content_type = content_type(headers)?;
+        let kind = content_type.split(';').next().unwrap_or("").trim();
         if kind.eq_ignore_ascii_case("application/json") {
             return Ok(Self::Json(Box::new(Scanner::new(policy.watch(recognised.surface)))));
         }
         if surface.body == BodyKind::Multipart && kind.eq_ignore_ascii_case("multipart/form-data") {
-            let scanner = FormScanner::new(content_type.unwrap_or(""))
+            let scanner = FormScanner::new(content_type)
                 .map_err(|error| Refusal::with(Reason::BodyMalformed, error.to_string()))?;
             return Ok(Self::Form(Box::new(scanner)));
         }
@@ -83,6 +85,24 @@ impl<'p> Reader<'p> {
                 .map_err(|error| Refusal::with(Reason::BodyMalformed, error.to_string())),
         }
     }
+}
+
+/// The one type of the body; JSON where none is given. A second one is what another reader may go by, and so is a charset.
+fn content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(first), second) = (lines.next(), lines.next()) else { return Ok("application/json") };
+    if second.is_some() {
+        return Err(Refusal::with(Reason::BodyEncoded, "send one Content-Type"));
+    }
+    let text = first.to_str().unwrap_or("");
+    let mut charsets = text.split(';').filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    if charsets.any(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(Refusal::with(Reason::BodyEncoded, "send the body in UTF-8"));
+    }
+    Ok(text)
 }
 
 fn unreadable(error: ScanError) -> Refusal {
