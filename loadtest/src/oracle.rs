@@ -206,8 +206,11 @@ fn judge_arrival(
     if !rules.allow(class, &sight.cloud) {
         findings.leaks.push(finding(format!("{} {} reached {}", class.name(), line(), sight.cloud)));
     }
-    // A body that did not arrive in full has no digest; neither has any at a cloud that does not digest.
-    let arrived = seen.body_sha256 != [0; 32];
+    // A body that did not arrive in full has no digest; neither has any at a cloud that does not digest. One that met a fault
+    // was not parsed, so the name of the model in it is not known, and it cannot be made again.
+    let parsed =
+        seen.outcome != Outcome::Faulted || seen.body_model.is_some() || sample.recipe.model.is_none();
+    let arrived = seen.body_sha256 != [0; 32] && parsed;
     if arrived && sha256(&sample.recipe.body(seen.body_model.as_deref())) != seen.body_sha256 {
         findings.altered.push(finding(format!("{}, {} bytes", line(), seen.body_bytes)));
     }
