@@ -1,12 +1,21 @@
 //! A client that says exactly the bytes it is told to, and hears the answer piece by piece.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// No test waits longer than this for one thing; a proxy that hangs fails it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until something holds that need not hold at once.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not yet, and never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// One connection, speaking HTTP/1.1 by hand.
 pub struct Raw<S = TcpStream> {
