@@ -49,7 +49,8 @@ struct Carried {
     span: ModelSpan,
     /// The form of the client's path, when it is recognised.
     form: Option<Form>,
-    swap: Swap,
+    /// `None` when the real session is back in its place.
+    swap: Option<Swap>,
     /// The place in the verdict's list of the endpoint that is tried.
     attempt: usize,
     at: Option<AtEndpoint>,
@@ -145,7 +146,7 @@ impl ProxyHttp for Gateway {
                     _held: received.held,
                     span: received.span,
                     form: received.form,
-                    swap: Swap::install(session),
+                    swap: Some(Swap::install(session)),
                     attempt: 0,
                     at: None,
                     observer: None,
@@ -177,7 +178,9 @@ impl ProxyHttp for Gateway {
             let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
             if let Some(address) = ready.state.address() {
                 let splice = rewrite::splice(place, record.model.as_deref(), carried.span_for(place));
-                carried.swap.arm(carried.body.spliced(splice.as_ref()), place.timeouts());
+                if let Some(swap) = &carried.swap {
+                    swap.arm(carried.body.spliced(splice.as_ref()), place.timeouts());
+                }
                 return Ok(Box::new(peer::peer(place, ready, address)));
             }
             self.not_reached(record, endpoint);
@@ -234,7 +237,8 @@ impl ProxyHttp for Gateway {
         let (Some(endpoint), Some(carried)) = (record.endpoint, &ctx.carried) else {
             return Err(Error::new(NOWHERE));
         };
-        prepare(record, endpoint, carried.swap.body_bytes(), head)
+        let body_bytes = carried.swap.as_ref().map_or(0, Swap::body_bytes);
+        prepare(record, endpoint, body_bytes, head)
     }
 
     // 10 relay: the answer's head
@@ -325,8 +329,12 @@ impl ProxyHttp for Gateway {
             record.reason = refusal.reason;
             record.outcome = Outcome::Failed;
             record.status = refusal.status;
+            // pingora closes the connection behind a failed attempt, so the answer must say so; and only the real session can.
+            if let Some(swap) = ctx.carried.as_mut().and_then(|carried| carried.swap.take()) {
+                swap.undo(session);
+            }
             // The client may have gone meanwhile; then there is nobody to tell.
-            let _ = refusal.send(session, record).await;
+            let _ = refusal.send_and_close(session, record).await;
         }
         FailToProxy { error_code: record.status, can_reuse_downstream: false }
     }
@@ -337,7 +345,9 @@ impl ProxyHttp for Gateway {
             if e.is_none() {
                 ctx.record.outcome = outcome(&ctx.record);
             }
-            carried.swap.undo(session);
+            if let Some(swap) = carried.swap {
+                swap.undo(session);
+            }
         }
         settle(&ctx.record, &self.house.metrics, &self.house.log);
     }

@@ -111,8 +111,18 @@ impl Refusal {
 
     /// Answers over a session. When the request's body has not been read to its end, the connection is closed behind it.
     pub(crate) async fn send(&self, session: &mut Session, record: &Record) -> Result<()> {
+        let unread = !session.as_mut().is_body_done();
+        self.write(session, record, unread).await
+    }
+
+    /// Answers over a session whose connection is closed behind it.
+    pub(crate) async fn send_and_close(&self, session: &mut Session, record: &Record) -> Result<()> {
+        self.write(session, record, true).await
+    }
+
+    async fn write(&self, session: &mut Session, record: &Record, close: bool) -> Result<()> {
         let (mut response, body) = self.response(record)?;
-        if !session.as_mut().is_body_done() {
+        if close {
             session.set_keepalive(None);
             if session.req_header().version != http::Version::HTTP_2 {
                 response.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
