@@ -20,7 +20,10 @@ pub(super) fn json(policy: &Policy, explanation: &Explanation) -> Value {
     json!({
         "surface": explanation.surface,
         "grade": decision.map_or(Grade::Unknown, |decision| decision.grade).as_str(),
-        "class": decision.map(|decision| decision.class.as_str()),
+        // What was not read is of grade unknown, and the enforced reading has a class for that, too.
+        "class": decision
+            .map_or_else(|| policy.config.contract.enforced().class(Grade::Unknown), |decision| decision.class)
+            .as_str(),
         "vendor": decision.and_then(|decision| Some(vendors[decision.vendor?].name.as_str())),
         "model": explanation.model,
         "session": decision.and_then(|decision| Some(decision.session?.id.to_string())),
