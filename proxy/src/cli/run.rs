@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Found, text};
 use crate::server::{self, Running, StartFault};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -44,11 +44,17 @@ pub(super) fn log_to_stderr() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .try_init();
 }
 
 async fn serve(text: &str, path: &Path) -> Found {
+    // Before the first word that it is there: a signal that comes then must not end the process.
+    let (mut hangup, mut terminate, mut interrupt) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return Found::Usage(format!("signals cannot be listened for: {error}")),
+    };
     let file = path.display().to_string();
     let running = match Running::start(text, &file).await {
         Ok(running) => running,
@@ -63,10 +69,6 @@ async fn serve(text: &str, path: &Path) -> Found {
     if let Some(address) = running.admin {
         tracing::info!(%address, "admin listening");
     }
-    let (mut hangup, mut terminate, mut interrupt) = match signals() {
-        Ok(signals) => signals,
-        Err(error) => return Found::Usage(format!("signals cannot be listened for: {error}")),
-    };
     loop {
         tokio::select! {
             _ = hangup.recv() => reload(&running, path, &file).await,
