@@ -104,8 +104,14 @@ impl Front {
 
     async fn connection(&self, stream: TcpStream) {
         let _open = self.house.gate.connect();
-        let Some(stream) = self.handshake(stream).await else { return };
-        let shutdown = self.house.draining.subscribe();
+        let mut shutdown = self.house.draining.subscribe();
+        let stream = tokio::select! {
+            biased;
+            stream = self.handshake(stream) => stream,
+            // It has asked for nothing yet, so it is as good as a connection that comes too late.
+            _ = shutdown.wait_for(|draining| *draining) => None,
+        };
+        let Some(stream) = stream else { return };
         let h2 = match self.transport {
             Transport::PriorKnowledge => true,
             Transport::Plain => false,

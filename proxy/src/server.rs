@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -211,7 +211,8 @@ impl Running {
     }
 
     /// Refuses new connections, lets requests end, and returns when the last client's connection has closed, or when
-    /// `limits.drain_within` is over. Idle connections close at once. True when every request ended by itself.
+    /// `limits.drain_within` is over. Idle connections close at once; those whose clients do not let them (over HTTP/2 a
+    /// client has its part in that) are left after a few seconds. True when every request ended by itself.
     pub async fn drain(self) -> bool {
         let house = &self.house;
         house.draining.send_replace(true);
@@ -219,7 +220,11 @@ impl Running {
         // Connections and not requests: between a head's last byte and its request's beginning there is a moment in
         // which only the connection counts.
         let drained = tokio::time::timeout(within, async {
-            while house.gate.connections() > 0 {
+            let mut busy = Instant::now();
+            while house.gate.connections() > 0 && busy.elapsed() < CLOSING {
+                if house.gate.streams() > 0 {
+                    busy = Instant::now();
+                }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
@@ -230,6 +235,10 @@ impl Running {
         drained
     }
 }
+
+/// What connections without a request are given to close when we drain: what was written last leaves in milliseconds, and a
+/// client that is gone without a word must not hold the process for as long as streams may.
+const CLOSING: Duration = Duration::from_secs(3);
 
 impl Drop for Running {
     fn drop(&mut self) {
