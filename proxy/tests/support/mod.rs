@@ -10,6 +10,7 @@
 
 pub mod h2;
 pub mod origin;
+pub mod process;
 pub mod raw;
 pub mod turns;
 pub mod wire;
