@@ -1,5 +1,6 @@
 //! The only `impl ProxyHttp`. Each hook is short; together they read as the life of a request in the crate's doc.
 
+use crate::answer;
 use crate::endpoints::AtEndpoint;
 use crate::gate::{HeldBytes, Stream};
 use crate::hold::{Held, LATE, Swap};
@@ -248,7 +249,8 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        strip(response);
+        answer::check(response)?;
+        answer::strip(response);
         if response.status.is_informational() {
             return Ok(());
         }
@@ -377,22 +379,5 @@ fn outcome(record: &Record) -> Outcome {
         400..500 => Outcome::ClientError,
         500.. => Outcome::ServerError,
         _ => Outcome::Ok,
-    }
-}
-
-/// Takes out what only the hop from the endpoint to us may say (RFC 9110, 7.6.1), and anything that claims to be ours.
-/// `Transfer-Encoding` and `Connection` stay for pingora, which reads the framing from them and writes its own.
-fn strip(response: &mut ResponseHeader) {
-    let leaving: Vec<_> = response
-        .headers
-        .keys()
-        .filter(|name| {
-            rewrite::is_ours(name.as_str())
-                || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te" | "trailer")
-        })
-        .cloned()
-        .collect();
-    for name in leaving {
-        response.remove_header(&name);
     }
 }

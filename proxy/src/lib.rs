@@ -17,7 +17,7 @@
 //! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
 //! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`gateway`] | no |
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`] | no |
-//! | 10 | **relay** | bytes both ways | pingora, behind [`hold`] | I/O |
+//! | 10 | **relay** | bytes both ways | pingora, behind [`hold`] and [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`] | never: a queue |
 //!
@@ -26,6 +26,7 @@
 //! else. An empty set is a refusal.
 
 mod admin;
+mod answer;
 pub mod cli;
 pub mod credentials;
 pub mod endpoints;
