@@ -178,6 +178,20 @@ impl Replay {
     fn answered(&self) {
         lock(&self.shared).answered = Some(Instant::now());
     }
+
+    /// An interim answer is none: an endpoint could send them without end, and would never be late.
+    fn answered_with(&self, head: &ResponseHeader) {
+        if !head.status.is_informational() {
+            self.answered();
+        }
+    }
+
+    fn answered_by(&self, task: &HttpTask) {
+        match task {
+            HttpTask::Header(head, _) => self.answered_with(head),
+            _ => self.answered(),
+        }
+    }
 }
 
 #[async_trait]
@@ -235,12 +249,12 @@ impl CustomSession for Replay {
     }
 
     async fn write_response_header(&mut self, response: Box<ResponseHeader>, _end: bool) -> Result<()> {
-        self.answered();
+        self.answered_with(&response);
         self.real_mut().write_response_header(response).await
     }
 
     async fn write_response_header_ref(&mut self, response: &ResponseHeader, _end: bool) -> Result<()> {
-        self.answered();
+        self.answered_with(response);
         self.real_mut().write_response_header_ref(response).await
     }
 
@@ -254,7 +268,7 @@ impl CustomSession for Replay {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.answered();
+        tasks.iter().for_each(|task| self.answered_by(task));
         self.real_mut().response_duplex_vec(tasks).await
     }
 
@@ -267,7 +281,7 @@ impl CustomSession for Replay {
     }
 
     fn send_proxy_task(&mut self, task: HttpTask) {
-        self.answered();
+        self.answered_by(&task);
         self.real_mut().send_downstream_proxy_task(task);
     }
 
