@@ -109,10 +109,11 @@ impl Refusal {
         Ok((response, body))
     }
 
-    /// Answers over a session. When the request's body has not been read to its end, the connection is closed behind it.
+    /// Answers over a session. The connection is closed behind it when the request's body has not been read to its end, or when
+    /// what follows may be meant for another protocol.
     pub(crate) async fn send(&self, session: &mut Session, record: &Record) -> Result<()> {
         let unread = !session.as_mut().is_body_done();
-        self.write(session, record, unread).await
+        self.write(session, record, unread || self.reason == Reason::UpgradeRefused).await
     }
 
     /// Answers over a session whose connection is closed behind it.
