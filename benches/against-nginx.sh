@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 body=${1:-1024} rounds=${2:-3} seconds=${3:-6} rate=${4:-0}
 command -v nginx >/dev/null || { echo "nginx is needed: apt-get install nginx-light" >&2; exit 2; }
-cargo build --release --locked -p riparian-proxy -p riparian-loadtest --bins
+[ -n "${SKIP_BUILD:-}" ] || cargo build --release --locked -p riparian-proxy -p riparian-loadtest --bins
 bin=target/release
 dir=$(mktemp -d)
 pids=""

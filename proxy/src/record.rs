@@ -118,15 +118,10 @@ impl Record {
         })
     }
 
-    /// The terms that matched.
-    #[must_use]
-    pub fn terms(&self) -> Vec<&Term> {
+    /// The terms that matched, in the contract's order.
+    pub fn terms(&self) -> impl Iterator<Item = &Term> {
         let terms = &self.snapshot.policy.config.contract.terms;
-        self.decision
-            .iter()
-            .flat_map(|decision| &decision.terms)
-            .map(|number| &terms[usize::from(*number)])
-            .collect()
+        self.decision.iter().flat_map(|decision| &decision.terms).map(|number| &terms[usize::from(*number)])
     }
 
     /// How long a client had better wait before it tries again what is passing.

@@ -59,7 +59,7 @@ impl Refusal {
             message.push_str(detail);
             message.push(')');
         }
-        let terms = record.terms();
+        let terms: Vec<_> = record.terms().collect();
         for term in &terms {
             message.push_str(&format!(" Term {}", term.id));
             if let Some(cite) = &term.cite {

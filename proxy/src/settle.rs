@@ -6,7 +6,8 @@
 use crate::metrics::{Labels, Metrics};
 use crate::record::Record;
 use riparian_config::AccessLog;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use smallvec::SmallVec;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -52,8 +53,7 @@ impl Log {
 
     fn line(&self, record: &Record, metrics: &Metrics) {
         let Some(queue) = &self.queue else { return };
-        let mut line = line(record, &riparian_config::Timestamp::now().to_string()).into_bytes();
-        line.push(b'\n');
+        let line = line(record, riparian_config::Timestamp::now().to_string());
         if queue.try_send(Entry::Line(line)).is_err() {
             metrics.log_dropped.increment(1);
         }
@@ -81,11 +81,17 @@ impl Drop for Log {
     }
 }
 
-/// Writes what waits in one go, and flushes when nothing does. A reader of standard output that went away must not stop the
-/// proxy: its lines are lost, the requests are not.
+/// How long lines gather before they are written: a writer that waits for each line is woken by each request.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Writes what has gathered in one go. A reader of standard output that went away must not stop the proxy: its lines are lost,
+/// the requests are not.
 fn write(entries: &Receiver<Entry>, out: Box<dyn Write + Send>) {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     while let Ok(first) = entries.recv() {
+        if matches!(first, Entry::Line(_)) {
+            std::thread::sleep(GATHER);
+        }
         let mut waiting = vec![];
         for entry in std::iter::once(first).chain(std::iter::from_fn(|| entries.try_recv().ok())) {
             match entry {
@@ -106,42 +112,78 @@ fn micros(from: Instant, to: Option<Instant>) -> Option<u64> {
     to.map(|to| u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX))
 }
 
-fn line(record: &Record, time: &str) -> String {
+/// The line's fields, in their order. Only what is named here is ever written.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    decision: String,
+    config: &'a str,
+    method: &'a str,
+    surface: &'a str,
+    grade: &'static str,
+    class: &'static str,
+    model: Option<&'a str>,
+    vendor: Option<&'a str>,
+    handles: usize,
+    tenant: Option<String>,
+    session: Option<String>,
+    session_from: Option<&'static str>,
+    epoch: Option<u32>,
+    terms: SmallVec<[&'a str; 4]>,
+    verdict: Option<&'static str>,
+    reason: &'static str,
+    cloud: &'a str,
+    endpoint: &'a str,
+    attempts: u32,
+    status: u16,
+    outcome: &'static str,
+    stream: bool,
+    request_bytes: u64,
+    response_bytes: u64,
+    decision_us: Option<u64>,
+    first_byte_us: Option<u64>,
+    duration_us: Option<u64>,
+}
+
+fn line(record: &Record, time: String) -> Vec<u8> {
     let (cloud, endpoint) = record.place();
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("time", json!(time));
-    put("decision", json!(record.id.to_string()));
-    put("config", json!(record.snapshot.hash));
-    put("method", json!(record.method.as_str()));
-    put("surface", json!(record.surface_name()));
-    put("grade", json!(record.grade().as_str()));
-    put("class", json!(record.class().as_str()));
-    put("model", json!(record.model));
-    put("handles", json!(record.handles));
-    if let Some(decision) = &record.decision {
-        let vendors = &record.snapshot.policy.config.surfaces.vendors;
-        put("vendor", json!(decision.vendor.map(|vendor| vendors[vendor].name.as_str())));
-        put("tenant", json!(decision.tenant.to_string()));
-        put("session", json!(decision.session.map(|session| session.id.to_string())));
-        put("session_from", json!(decision.session.map(|session| session.source.as_str())));
-        put("epoch", json!(decision.epoch));
-        put("terms", json!(record.terms().iter().map(|term| term.id.as_str()).collect::<Vec<_>>()));
-        put("verdict", json!(decision.verdict.as_str()));
-    }
-    put("reason", json!(record.reason.as_str()));
-    put("cloud", json!(cloud));
-    put("endpoint", json!(endpoint));
-    put("attempts", json!(record.attempts));
-    put("status", json!(record.status));
-    put("outcome", json!(record.outcome.as_str()));
-    put("stream", json!(record.stream));
-    put("request_bytes", json!(record.request_bytes));
-    put("response_bytes", json!(record.response_bytes));
-    put("decision_us", json!(micros(record.arrived, record.decided)));
-    put("first_byte_us", json!(micros(record.arrived, record.first_byte)));
-    put("duration_us", json!(micros(record.arrived, Some(Instant::now()))));
-    Value::Object(fields).to_string()
+    let decision = record.decision.as_ref();
+    let session = decision.and_then(|decision| decision.session);
+    let config = &record.snapshot.policy.config;
+    let line = Line {
+        time,
+        decision: record.id.to_string(),
+        config: &record.snapshot.hash,
+        method: record.method.as_str(),
+        surface: record.surface_name(),
+        grade: record.grade().as_str(),
+        class: record.class().as_str(),
+        model: record.model.as_deref(),
+        vendor: decision.and_then(|decision| Some(config.surfaces.vendors[decision.vendor?].name.as_str())),
+        handles: record.handles,
+        tenant: decision.map(|decision| decision.tenant.to_string()),
+        session: session.map(|session| session.id.to_string()),
+        session_from: session.map(|session| session.source.as_str()),
+        epoch: decision.map(|decision| decision.epoch),
+        terms: record.terms().map(|term| term.id.as_str()).collect(),
+        verdict: decision.map(|decision| decision.verdict.as_str()),
+        reason: record.reason.as_str(),
+        cloud,
+        endpoint,
+        attempts: record.attempts,
+        status: record.status,
+        outcome: record.outcome.as_str(),
+        stream: record.stream,
+        request_bytes: record.request_bytes,
+        response_bytes: record.response_bytes,
+        decision_us: micros(record.arrived, record.decided),
+        first_byte_us: micros(record.arrived, record.first_byte),
+        duration_us: micros(record.arrived, Some(Instant::now())),
+    };
+    let mut bytes = Vec::with_capacity(768);
+    serde_json::to_writer(&mut bytes, &line).expect("strings and numbers, into memory");
+    bytes.push(b'\n');
+    bytes
 }
 
 /// Settles a request: metrics, and the access log's line.
