@@ -5,7 +5,12 @@ use crate::server::{self, Running, StartFault};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
@@ -38,15 +43,19 @@ impl Run {
     }
 }
 
+/// Says what happens, as finely as `RIPARIAN_LOG` has it. Of the libraries below only warnings are heard: finer than that they show
+/// whole heads, and with them credentials.
 pub(super) fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("RIPARIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // A second call (the demo starts several proxies in one process) finds the first one's in place.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let finest = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let ours = filter_fn(|event| event.target().starts_with("riparian") || *event.level() <= Level::WARN)
+        .with_max_level_hint(finest);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    // A second call (the demo starts several proxies in one process) finds the first one's in place.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).with(ours).try_init();
 }
 
 async fn serve(text: &str, path: &Path) -> Found {
