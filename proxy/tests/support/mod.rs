@@ -8,10 +8,12 @@
     reason = "each test file is a crate of its own and uses its own part of this module"
 )]
 
+pub mod exposition;
 pub mod h2;
 pub mod origin;
 pub mod process;
 pub mod raw;
+pub mod traffic;
 pub mod turns;
 pub mod wire;
 
