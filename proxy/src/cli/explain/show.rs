@@ -3,6 +3,7 @@
 use super::Explanation;
 use riparian_config::{Grade, Term};
 use riparian_filters::decision::Verdict;
+use riparian_filters::identify::SessionSource;
 use riparian_filters::policy::{EndpointId, Policy};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -26,7 +27,10 @@ pub(super) fn json(policy: &Policy, explanation: &Explanation) -> Value {
             .as_str(),
         "vendor": decision.and_then(|decision| Some(vendors[decision.vendor?].name.as_str())),
         "model": explanation.model,
-        "session": decision.and_then(|decision| Some(decision.session?.id.to_string())),
+        "session": decision
+            .and_then(|decision| decision.session)
+            .filter(|session| session.source != SessionSource::Minted)
+            .map(|session| session.id.to_string()),
         "session_from": decision.and_then(|decision| Some(decision.session?.source.as_str())),
         "tenant": decision.map(|decision| decision.tenant.to_string()),
         "handles": explanation.handles.iter().map(|(_, handle)| handle).collect::<Vec<_>>(),
@@ -79,7 +83,13 @@ pub(super) fn text(policy: &Policy, explanation: &Explanation) -> String {
             line("vendor", policy.config.surfaces.vendors[vendor].name.to_string());
         }
         if let Some(session) = decision.session {
-            line("session", format!("{} (from {})", session.id, session.source.as_str()));
+            // What would be minted cannot be foreseen.
+            let name = if session.source == SessionSource::Minted {
+                "a new one".to_owned()
+            } else {
+                session.id.to_string()
+            };
+            line("session", format!("{name} (from {})", session.source.as_str()));
         }
         line("tenant", decision.tenant.to_string());
         line("at", format!("{}, epoch {}", explanation.at, decision.epoch));
