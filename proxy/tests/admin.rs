@@ -7,11 +7,14 @@ use riparian_filters::decision::Reason;
 use riparian_proxy::metrics::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use support::exposition::{Family, parse, total};
-use support::raw::{Raw, eventually};
-use support::traffic::{REQUESTS, admin, traffic};
-use support::{Clouds, QUIET, SPLIT, address, proxy};
+use support::origin::{EVENTS, Origin, chunk, endpoints};
+use support::raw::{End, Raw, eventually};
+use support::traffic::{CHAT, REQUESTS, admin, traffic};
+use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
+use tokio::sync::Notify;
 
 async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
     let answer = admin(address, "GET /metrics").await;
@@ -182,9 +185,29 @@ async fn health_and_readiness_are_told_apart_and_nothing_else_is_answered() {
     let mut client = Raw::connect(address(&running)).await;
     client.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(client.answer().await.unwrap().reason(), "unrecognised", "and clients do not get at it");
+}
 
-    // A stream that is open keeps the drain from ending while we look.
-    let held = running.house.gate.enter(u64::MAX);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_is_told_and_can_be_watched() {
+    let told = Arc::new(Notify::new());
+    let wait = Arc::clone(&told);
+    let origin = Origin::start(move |mut caller| {
+        let wait = Arc::clone(&wait);
+        async move {
+            caller.request().await;
+            caller.say(EVENTS).await;
+            wait.notified().await;
+            caller.say(chunk("")).await;
+        }
+    })
+    .await;
+    let running =
+        proxy(&endpoints(&[("one", &origin.url(), "")], QUIET.replace("idle: 2s", "idle: 60s").as_str()))
+            .await;
+    let at = running.admin.unwrap();
+    let mut client = Raw::connect(address(&running)).await;
+    client.post(CHAT, "", chat().to_string()).await;
+    let head = client.head().await.unwrap();
     let drain = tokio::spawn(running.drain());
     loop {
         let answer = admin(at, "GET /readyz").await;
@@ -195,6 +218,7 @@ async fn health_and_readiness_are_told_apart_and_nothing_else_is_answered() {
     }
     assert_eq!(admin(at, "GET /livez").await.status, 200, "it lives, and is watched while it drains");
     assert_eq!(admin(at, "GET /metrics").await.status, 200);
-    drop(held);
+    told.notify_one();
+    assert_eq!(client.body(head).await.end, End::Whole, "the stream that was open ends by itself");
     assert!(tokio::time::timeout(Duration::from_secs(20), drain).await.unwrap().unwrap());
 }

@@ -219,11 +219,12 @@ async fn a_cut_stream_never_looks_complete() {
         };
         let began = Instant::now();
         client.post(&format!("/v1/{path}"), &format!("{FAULT_HEADER}: {fault}\r\n"), body).await;
-        let head = client.head().await.unwrap();
-        assert_eq!(head.status, 200, "{fault}: the head was there before the fault");
-        let answer = client.body(head).await;
-        assert_eq!(answer.end, End::Cut, "{fault} at {path}: {}", answer.text());
-        assert!(!answer.body.is_empty(), "{fault}: what came before the cut was passed on");
+        let answer = client.answer().await.unwrap();
+        // A cut that comes in one piece with all that stands before it may be seen first: then nothing was passed on, and it is a 502.
+        if answer.status == 502 && fault.starts_with("cut") {
+            continue;
+        }
+        assert_eq!((answer.status, answer.end), (200, End::Cut), "{fault} at {path}: {}", answer.text());
         assert!(
             !answer.text().contains("[DONE]") && !answer.text().contains("response.completed"),
             "{fault}: an end was made up"
@@ -240,27 +241,25 @@ async fn a_cut_stream_never_looks_complete() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_or_a_short_answer_is_passed_on_as_cut() {
-    let by_length =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"half\":";
+    let by_length = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let by_chunks = [EVENTS.as_bytes(), &chunk("data: half\n\n")].concat();
-    let half_chunk = [EVENTS.as_bytes(), b"40\r\ndata: half"].concat();
-    let bad_chunk = [EVENTS.as_bytes(), &chunk("data: half\n\n"), b"zz\r\n"].concat();
-    for (what, said) in [
-        ("length", by_length.as_bytes().to_vec()),
-        ("chunks", by_chunks),
-        ("chunk", half_chunk),
-        ("no chunk", bad_chunk),
+    for (what, said, rest) in [
+        ("length", by_length.as_bytes(), "\"half\":"),
+        ("chunks", &by_chunks, ""),
+        ("chunk", &by_chunks, "40\r\ndata: half"),
+        ("no chunk", &by_chunks, "zz\r\n"),
     ] {
         for reset in [false, true] {
-            let said = said.clone();
+            let (said, told) = (said.to_vec(), Arc::new(Notify::new()));
+            let wait = Arc::clone(&told);
             let origin = Origin::start(move |mut caller| {
-                let said = said.clone();
+                let (said, wait) = (said.clone(), Arc::clone(&wait));
                 async move {
                     caller.request().await;
                     caller.say(said).await;
+                    wait.notified().await;
+                    caller.say(rest).await;
                     if reset {
-                        // What was said must have been read before the reset throws it away.
-                        tokio::time::sleep(Duration::from_millis(200)).await;
                         caller.stream.set_zero_linger().unwrap();
                     }
                 }
@@ -270,6 +269,7 @@ async fn a_reset_or_a_short_answer_is_passed_on_as_cut() {
             let mut client = Raw::connect(address(&running)).await;
             let head = ask(&mut client, "").await;
             assert_eq!(head.status, 200, "{what}, reset: {reset}");
+            told.notify_one();
             let answer = client.body(head).await;
             assert_eq!(answer.end, End::Cut, "{what}, reset: {reset}: {answer:?}");
             assert_eq!(

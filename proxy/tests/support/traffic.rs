@@ -40,7 +40,7 @@ pub async fn traffic(proxy: SocketAddr) {
         client.ask(CHAT, secret, "{\"canary-key\":1,\"canary-key\":2,\"model\":\"canary-\",").await.status,
         400
     );
-    for fault in ["status-500", "cut-mid-stream", "reset-before-headers"] {
+    for fault in ["status-500", "stall-mid-stream", "reset-before-headers"] {
         let lines = format!("{secret}{FAULT_HEADER}: {fault}\r\n");
         let answer = Raw::connect(proxy).await.ask(CHAT, &lines, said("gpt-5.5", true)).await;
         assert!(matches!(answer.status, 200 | 500 | 502), "{fault}: {}", answer.status);
