@@ -55,7 +55,7 @@
 //! ```
 //!
 //! One table (`sections.rs`) says which keys there are, what each is, and what an absent one means. The decoder reads it,
-//! and [`schema`] prints it as JSON Schema. The API operations are data too: [`Surfaces::built_in`].
+//! and [`schema()`] prints it as JSON Schema. The API operations are data too: [`Surfaces::built_in`].
 
 mod cloud;
 mod contract;

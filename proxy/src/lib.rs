@@ -25,6 +25,11 @@
 //! verdict: the candidate set is computed before any balancing, and retry and failover walk along it and know nothing
 //! else. An empty set is a refusal.
 
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the life of a request is for those who read the code, private parts included"
+)]
+
 mod admin;
 mod answer;
 pub mod cli;
