@@ -11,7 +11,7 @@
 
 mod replay;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora_core::protocols::http::ServerSession;
 use pingora_error::ErrorType;
 use pingora_proxy::Session;
@@ -37,35 +37,52 @@ impl Held {
         self.chunks.push(chunk);
     }
 
-    /// The body with one stretch of it changed. Every other byte is shared with the original.
+    /// The body with one stretch of it changed. Chunks that the stretch lies in (at most 64 KiB each, as they are read) are made
+    /// anew, in one piece, because each piece is a write of its own; all others are shared with the original.
     pub(crate) fn spliced(&self, splice: Option<&Splice>) -> Self {
         let Some(splice) = splice else { return self.clone() };
-        let mut out = Self { chunks: Vec::with_capacity(self.chunks.len() + 2), bytes: 0 };
-        let (mut at, mut inserted) = (0u64, false);
-        let insert = |out: &mut Self, inserted: &mut bool| {
-            if !std::mem::replace(inserted, true) {
-                out.push(Bytes::copy_from_slice(&splice.with));
-            }
-        };
+        let mut out = Self { chunks: Vec::with_capacity(self.chunks.len() + 1), bytes: 0 };
+        let (mut at, mut mended) = (0u64, Mended::Not);
         for chunk in &self.chunks {
             let end = at + chunk.len() as u64;
             let within =
                 |offset: u64| usize::try_from(offset.clamp(at, end) - at).expect("within a chunk in memory");
-            let (from, to) = (within(splice.at.start), within(splice.at.end));
-            if from > 0 {
-                out.push(chunk.slice(..from));
-            }
-            if splice.at.start < end {
-                insert(&mut out, &mut inserted);
-            }
-            if to < chunk.len() {
-                out.push(chunk.slice(to..));
+            if splice.at.start >= end || matches!(mended, Mended::Done) {
+                out.push(chunk.clone());
+            } else {
+                let mut piece = match std::mem::replace(&mut mended, Mended::Done) {
+                    Mended::Partly(piece) => piece,
+                    Mended::Not | Mended::Done => {
+                        let mut piece = BytesMut::with_capacity(chunk.len() + splice.with.len());
+                        piece.extend_from_slice(&chunk[..within(splice.at.start)]);
+                        piece.extend_from_slice(&splice.with);
+                        piece
+                    }
+                };
+                piece.extend_from_slice(&chunk[within(splice.at.end)..]);
+                if splice.at.end <= end {
+                    out.push(piece.freeze());
+                } else {
+                    mended = Mended::Partly(piece);
+                }
             }
             at = end;
         }
-        insert(&mut out, &mut inserted);
+        match mended {
+            Mended::Done => {}
+            Mended::Partly(piece) => out.push(piece.freeze()),
+            Mended::Not => out.push(Bytes::copy_from_slice(&splice.with)),
+        }
         out
     }
+}
+
+/// How far a splice has come.
+enum Mended {
+    Not,
+    /// It reaches into chunks that are still to come.
+    Partly(BytesMut),
+    Done,
 }
 
 /// What the attempt that is going on replays, and by when it must be answered. Shared by the gateway's hooks and the session
@@ -171,6 +188,10 @@ mod tests {
                         "{splice:?} with chunks ending at {first} and {second}"
                     );
                     assert_eq!(spliced.bytes, expected.len() as u64);
+                    assert!(
+                        spliced.chunks.len() <= 4,
+                        "no more pieces than chunks, but for what is put behind the last"
+                    );
                 }
             }
         }
