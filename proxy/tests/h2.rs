@@ -3,14 +3,12 @@
 
 mod support;
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Version};
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2::SendRequest;
 use riparian_loadtest::{CloudSpec, FAULT_HEADER, FakeCloud, Kind, NONCE_HEADER};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::h2::connect;
+use support::h2::{ask, connect, request, streamed};
 use support::origin::endpoints;
 use support::raw::{PATIENCE, Raw, eventually};
 use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
@@ -20,30 +18,6 @@ const PLAIN: &str = "listeners: [{ name: apps, bind: 127.0.0.1:0 }]";
 
 fn h2c(config: &str) -> String {
     config.replace(PLAIN, "listeners: [{ name: apps, bind: 127.0.0.1:0, protocol: h2c }]")
-}
-
-fn request(path: &str, body: &Value) -> Request<Full<Bytes>> {
-    Request::post(format!("http://proxy{path}"))
-        .header("authorization", "Bearer app")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body.to_string())))
-        .unwrap()
-}
-
-fn streamed() -> Value {
-    let mut body = chat();
-    body["stream"] = json!(true);
-    body
-}
-
-async fn ask(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> (StatusCode, http::HeaderMap, Bytes) {
-    let answer = sender.send_request(request).await.unwrap();
-    let (head, body) = answer.into_parts();
-    assert_eq!(head.version, Version::HTTP_2);
-    (head.status, head.headers, body.collect().await.unwrap().to_bytes())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,43 +3,16 @@
 
 mod support;
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2::SendRequest;
+use http::Version;
 use riparian_loadtest::{CloudSpec, FAULT_HEADER, FakeCloud, Kind, Protocol};
-use serde_json::{Value, json};
-use support::h2::{Authority, file, over};
+use serde_json::json;
+use support::h2::{Authority, ask, file, over, request, streamed};
 use support::origin::endpoints;
 use support::raw::{End, Raw};
 use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
 
 const CHAT: &str = "/v1/chat/completions";
 const PLAIN: &str = "listeners: [{ name: apps, bind: 127.0.0.1:0 }]";
-
-fn request(path: &str, body: &Value) -> Request<Full<Bytes>> {
-    Request::post(format!("http://proxy{path}"))
-        .header("authorization", "Bearer app")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body.to_string())))
-        .unwrap()
-}
-
-fn streamed() -> Value {
-    let mut body = chat();
-    body["stream"] = json!(true);
-    body
-}
-
-async fn ask(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> (StatusCode, http::HeaderMap, Bytes) {
-    let answer = sender.send_request(request).await.unwrap();
-    let (head, body) = answer.into_parts();
-    assert_eq!(head.version, Version::HTTP_2);
-    (head.status, head.headers, body.collect().await.unwrap().to_bytes())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tls_listener_speaks_what_alpn_agrees_on() {

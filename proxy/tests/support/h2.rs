@@ -1,10 +1,13 @@
 //! HTTP/2 clients, in the clear and over TLS, and certificates made for a test.
 
+use super::chat;
 use bytes::Bytes;
-use http_body_util::Full;
+use http::{Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,4 +80,31 @@ pub fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
     path
+}
+
+/// A request with a JSON body, as HTTP/2 has it: with its authority in the target.
+pub fn request(path: &str, body: &Value) -> Request<Full<Bytes>> {
+    Request::post(format!("http://proxy{path}"))
+        .header("authorization", "Bearer app")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.to_string())))
+        .unwrap()
+}
+
+/// A chat completion that is to be streamed.
+pub fn streamed() -> Value {
+    let mut body = chat();
+    body["stream"] = json!(true);
+    body
+}
+
+/// Asks over HTTP/2 and reads the whole answer.
+pub async fn ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> (StatusCode, http::HeaderMap, Bytes) {
+    let answer = sender.send_request(request).await.unwrap();
+    let (head, body) = answer.into_parts();
+    assert_eq!(head.version, Version::HTTP_2);
+    (head.status, head.headers, body.collect().await.unwrap().to_bytes())
 }
