@@ -127,12 +127,7 @@ impl Table {
     #[must_use]
     pub fn compile(config: &Config) -> Self {
         let contract = &config.contract;
-        let patterns: Vec<&Pattern> = {
-            let mut patterns: Vec<_> = contract.terms.iter().flat_map(|term| &term.when.models).collect();
-            patterns.sort();
-            patterns.dedup();
-            patterns
-        };
+        let patterns = model_patterns(contract);
         let groups = PatternMap::new(
             patterns.iter().enumerate().map(|(at, pattern)| (*pattern, OTHER_MODEL + 1 + at)),
         );
@@ -182,10 +177,7 @@ impl Table {
     #[must_use]
     pub fn entries(config: &Config) -> u64 {
         let contract = &config.contract;
-        let mut patterns: Vec<_> = contract.terms.iter().flat_map(|term| &term.when.models).collect();
-        patterns.sort();
-        patterns.dedup();
-        let groups = patterns.len() + OTHER_MODEL + 1;
+        let groups = model_patterns(contract).len() + OTHER_MODEL + 1;
         let kinds =
             (config.surfaces.vendors.len() + 1) * (config.surfaces.surfaces.len() + 1) * Grade::ALL.len();
         let indexes = 2 * boundaries(contract).len() + 1;
@@ -219,6 +211,14 @@ impl Table {
     pub fn epochs(&self) -> u32 {
         self.spans.last().map_or(1, |span| span.epoch + 1)
     }
+}
+
+/// Every model pattern of the terms, once; each is a group of models.
+fn model_patterns(contract: &Contract) -> Vec<&Pattern> {
+    let mut patterns: Vec<_> = contract.terms.iter().flat_map(|term| &term.when.models).collect();
+    patterns.sort();
+    patterns.dedup();
+    patterns
 }
 
 fn boundaries(contract: &Contract) -> Vec<Timestamp> {

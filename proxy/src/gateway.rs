@@ -197,8 +197,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         _reused: bool,
         _peer: &HttpPeer,
-        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
-        #[cfg(windows)] _socket: std::os::windows::io::RawSocket,
+        _fd: std::os::fd::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
@@ -229,11 +228,10 @@ impl ProxyHttp for Gateway {
     // 9 prepare
     async fn upstream_request_filter(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         head: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let _ = session;
         let record = &ctx.record;
         let (Some(endpoint), Some(carried)) = (record.endpoint, &ctx.carried) else {
             return Err(Error::new(NOWHERE));

@@ -3,6 +3,7 @@
 use crate::credentials::Proof;
 use crate::record::Record;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST};
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use pingora_error::{OrErr, Result};
 use pingora_http::RequestHeader;
@@ -23,14 +24,10 @@ pub(crate) fn prepare(
     let target = target(record, endpoint, head);
     strip(head, matches!(ready.proof, Proof::Passthrough));
 
-    let uri = http::Uri::builder()
-        .scheme(if place.endpoint.url.tls { "https" } else { "http" })
-        .authority(place.authority.as_str())
-        .path_and_query(target)
-        .build()
-        .or_err(pingora_error::ErrorType::InternalError, "rewritten target")?;
     // Origin form on the wire (RFC 9112, 3.2.1); HTTP/2 takes scheme and authority from the peer and `Host`.
-    head.set_uri(uri.path_and_query().cloned().map_or(uri, http::Uri::from));
+    let target =
+        PathAndQuery::try_from(target).or_err(pingora_error::ErrorType::InternalError, "rewritten target")?;
+    head.set_uri(target.into());
     head.insert_header(HOST, place.authority.as_str())?;
     // The answer must be readable, for handles are learned from it.
     head.insert_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;

@@ -11,8 +11,8 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora_error::{Error, ErrorType};
 use pingora_proxy::Session;
-use riparian_config::Timestamp;
-use riparian_filters::classify::{self, Classified, HandlePlace};
+use riparian_config::{Balance, Timestamp};
+use riparian_filters::classify::{self, Body, Classified, HandlePlace};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head::{self, Head, HeadLimits};
@@ -20,7 +20,7 @@ use riparian_filters::identify::{PinKey, SessionId};
 use riparian_filters::judge::Owner;
 use riparian_filters::policy::Policy;
 use riparian_filters::rewrite::ModelSpan;
-use riparian_filters::surface::Form;
+use riparian_filters::surface::{Form, Recognised};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,16 +73,16 @@ pub(crate) async fn receive(
     record.request_bytes = body.bytes;
     let read = reader.finish()?;
 
-    let classified = match &recognised {
-        Some(recognised) => classify::classify(policy, recognised, read.body()).map_err(Refusal::from)?,
-        None => classify::unrecognised(),
-    };
+    let classified = classified(policy, recognised.as_ref(), read.body())?;
     record.model = classified.model.map(str::to_owned);
     record.handles = classified.handles.len();
     let span = read.span(recognised.as_ref(), policy);
 
     let down = snapshot.down();
-    let in_flight: SmallVec<[u32; 8]> = snapshot.states().map(|state| state.in_flight()).collect();
+    let in_flight: SmallVec<[u32; 8]> = match policy.config.balance {
+        Balance::Rendezvous => SmallVec::new(),
+        Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
+    };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
     let decision = conclude(
         policy,
@@ -101,6 +101,18 @@ pub(crate) async fn receive(
     match refusal {
         Some(refusal) => Err(refusal.into()),
         None => Ok(Received { body, held, span, form }),
+    }
+}
+
+/// Stage 4, the same for a live request and for `explain`.
+pub(crate) fn classified<'a>(
+    policy: &'a Policy,
+    recognised: Option<&'a Recognised<'a>>,
+    body: Body<'a>,
+) -> Result<Classified<'a>, Refusal> {
+    match recognised {
+        Some(recognised) => classify::classify(policy, recognised, body).map_err(Refusal::from),
+        None => Ok(classify::unrecognised()),
     }
 }
 

@@ -9,11 +9,10 @@ mod show;
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
 use crate::read::Reader;
-use crate::receive::{conclude, head_limits, in_particular};
+use crate::receive::{classified, conclude, head_limits, in_particular};
 use crate::refuse::Refusal;
 use request::Request;
 use riparian_config::{Config, EndpointName, Timestamp};
-use riparian_filters::classify;
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
@@ -160,10 +159,7 @@ fn explain(
         reader.feed(&request.body)?;
     }
     let read = reader.finish()?;
-    let classified = match &recognised {
-        Some(recognised) => classify::classify(policy, recognised, read.body()).map_err(Refusal::from)?,
-        None => classify::unrecognised(),
-    };
+    let classified = classified(policy, recognised.as_ref(), read.body())?;
     explanation.model = classified.model.map(str::to_owned);
     explanation.handles = classified
         .handles
