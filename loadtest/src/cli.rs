@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use riparian_loadtest::cpu::{self, CpuPlan};
 use riparian_loadtest::{
-    CloudSpec, FakeCloud, Kind, Mix, Plan, Progress, Report, Rules, Sight, drive, oracle,
+    CloudSpec, FakeCloud, Http, Kind, Mix, Plan, Progress, Report, Rules, Sight, drive, oracle,
 };
 
 /// Fake clouds, an open-loop load driver, and an oracle.
@@ -266,7 +266,7 @@ async fn run_drive(args: Drive) -> Result<bool, String> {
     plan.outstanding_max = args.outstanding_max;
     plan.model = args.model;
     plan.credential = args.credential.resolve()?;
-    plan.h2c = args.h2c;
+    plan.http = if args.h2c { Http::Two } else { Http::One };
     let run = drive::run(plan, show).await?;
     let sights: Vec<Sight> = running.iter().map(Sight::from).collect();
     let findings = oracle::judge(&rules, &run, &sights);

@@ -20,6 +20,7 @@ mod record;
 mod response_object;
 mod responses;
 mod route;
+mod script;
 mod serve;
 mod spec;
 mod state;
@@ -32,6 +33,8 @@ use std::time::Duration;
 
 pub use fault::{FAULT_HEADER, Fault, UnknownFault};
 pub use record::{Counts, Credential, NONCE_HEADER, Outcome, Seen, hex, sha256};
+pub(crate) use script::fill;
+pub use script::{SCRIPT_HEADER, Script};
 pub use spec::{CloudSpec, Kind, Protocol};
 
 use gate::Gate;

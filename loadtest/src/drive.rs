@@ -5,7 +5,13 @@
 mod check;
 mod client;
 mod crew;
+mod dial;
+mod dice;
 mod mix;
+mod pool;
+mod recipe;
+mod text;
+mod upload;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +21,9 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 pub use check::Verdict;
-pub use mix::{Mix, Recipe, Shape, Step};
+pub use dial::Http;
+pub use mix::{Manners, Mix, Shape};
+pub use recipe::{Recipe, Step};
 
 use crew::{Crew, Tally, arrive};
 
@@ -46,8 +54,15 @@ pub struct Plan {
     pub credential: Option<String>,
     /// More headers for every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// HTTP/2 with prior knowledge instead of HTTP/1.1.
-    pub h2c: bool,
+    /// What the clients speak. Default HTTP/1.1.
+    pub http: Http,
+    /// Connections. Over HTTP/1.1 the default is as many as needed; requests beyond a set number wait, and the wait counts.
+    /// Over HTTP/2 the default is 4.
+    pub connections: Option<usize>,
+    /// The certificates (PEM) that vouch for an `https` target. Default none.
+    pub ca_pem: Option<String>,
+    /// Whether answers are digested, so that altered ones are found. Default yes; it costs the driver CPU time.
+    pub digest: bool,
     /// After this long an exchange is given up. Default 60 s.
     pub within: Duration,
 }
@@ -68,7 +83,10 @@ impl Plan {
             embedding_model: "text-embedding-3-small".to_owned(),
             credential: None,
             headers: Vec::new(),
-            h2c: false,
+            http: Http::One,
+            connections: None,
+            ca_pem: None,
+            digest: true,
             within: Duration::from_secs(60),
         }
     }
@@ -93,6 +111,8 @@ pub struct Sample {
     pub riparian: Vec<(String, String)>,
     /// Bytes of the answer's body.
     pub answer_bytes: u64,
+    /// SHA-256 of the answer's body; zeroes if it did not end well, or [`Plan::digest`] is off.
+    pub answer_sha256: [u8; 32],
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -127,7 +147,7 @@ pub struct Progress {
     pub ended: u64,
     /// Of those, ended in a refusal.
     pub refused: u64,
-    /// Of those, ended badly: cut, broken, cross-talk, unanswered.
+    /// Of those, ended badly: cut, broken, cross-talk, unanswered; those of which that was to be expected left out.
     pub failed: u64,
     /// Never sent.
     pub dropped: u64,

@@ -31,8 +31,8 @@ pub mod report;
 
 pub use cloud::{
     CloudSpec, Counts, Credential, FAULT_HEADER, FakeCloud, Fault, Kind, NONCE_HEADER, Outcome, Protocol,
-    Seen,
+    SCRIPT_HEADER, Script, Seen,
 };
-pub use drive::{Mix, Plan, Progress, Run, Sample, Shape, Verdict};
+pub use drive::{Http, Manners, Mix, Plan, Progress, Run, Sample, Shape, Verdict};
 pub use oracle::{Class, Finding, Findings, Rules, Sight};
 pub use report::{Report, Spread};

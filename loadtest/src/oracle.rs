@@ -233,7 +233,7 @@ fn judge_answer(sample: &Sample, times: u32, findings: &mut Findings) {
         Verdict::Whole if times == 0 => {
             findings.unexplained.push(finding("answered, but no endpoint saw it"));
         }
-        Verdict::Whole | Verdict::Refused => {}
+        Verdict::Whole | Verdict::Refused | Verdict::Left => {}
         Verdict::Cut(why) => findings.cut.push(finding(why)),
         Verdict::Broken(why) => findings.broken.push(finding(why)),
         Verdict::CrossTalk(why) => findings.cross_talk.push(finding(why)),
@@ -247,11 +247,22 @@ fn judge_answer(sample: &Sample, times: u32, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::{Shape, Step};
+    use crate::drive::{Manners, Shape, Step};
 
     fn recipe(step: Step) -> Recipe {
         let nonce = "nonce-0000000000000001".to_owned();
-        Recipe { shape: Shape::Chat, step, turn: 1, nonce, model: None, padding_bytes: 0 }
+        Recipe {
+            shape: Shape::Chat,
+            step,
+            turn: 1,
+            nonce,
+            model: None,
+            padding_bytes: 0,
+            body_bytes: None,
+            script: None,
+            manners: Manners::Good,
+            fault: None,
+        }
     }
 
     #[test]

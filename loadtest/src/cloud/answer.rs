@@ -8,10 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::time::Sleep;
 
 use super::entry::Entry;
 use super::record::Outcome;
+use super::script::{Script, fill};
 
 /// What an operation answers with.
 pub(crate) struct Reply {
@@ -26,7 +28,41 @@ pub(crate) enum Payload {
         bytes: Bytes,
     },
     /// Server-sent events, one piece each.
-    Events(Vec<Bytes>),
+    Events(Events),
+}
+
+/// The events of a stream, made when they are due: thousands of open streams cost no memory for what they will yet say.
+pub(crate) struct Events {
+    left: usize,
+    make: Box<dyn Iterator<Item = Bytes> + Send>,
+}
+
+impl Events {
+    /// Of a known number, which is checked in debug builds only.
+    pub(crate) fn lazy(count: usize, make: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Events { left: count, make: Box::new(make) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.left
+    }
+}
+
+impl From<Vec<Bytes>> for Events {
+    fn from(events: Vec<Bytes>) -> Self {
+        Events::lazy(events.len(), events.into_iter())
+    }
+}
+
+impl Iterator for Events {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let next = self.make.next();
+        debug_assert_eq!(next.is_some(), self.left > 0, "the number of events was said beforehand");
+        self.left = self.left.saturating_sub(1);
+        next
+    }
 }
 
 impl Reply {
@@ -41,8 +77,8 @@ impl Reply {
         Reply { payload: Payload::Whole { content_type, bytes: bytes.into() }, created: Vec::new() }
     }
 
-    pub(crate) fn events(events: Vec<Bytes>) -> Reply {
-        Reply { payload: Payload::Events(events), created: Vec::new() }
+    pub(crate) fn events(events: impl Into<Events>) -> Reply {
+        Reply { payload: Payload::Events(events.into()), created: Vec::new() }
     }
 
     pub(crate) fn creating(mut self, id: impl Into<Option<String>>) -> Reply {
@@ -62,24 +98,34 @@ pub(crate) struct Words<'a> {
     pub(crate) name: &'a str,
     pub(crate) turn: u64,
     pub(crate) nonce: Option<&'a str>,
-    pub(crate) pieces: usize,
+    pub(crate) script: Script,
 }
 
 impl Words<'_> {
     pub(crate) fn whole(&self) -> String {
         let Words { name, turn, .. } = self;
-        match self.nonce {
+        let mut text = match self.nonce {
             Some(nonce) => format!("{name} turn {turn} {nonce}"),
             None => format!("{name} turn {turn}"),
-        }
+        };
+        fill(&mut text, self.script.text_bytes());
+        text
     }
 
-    pub(crate) fn pieces(&self) -> Vec<String> {
-        let later = (1..self.pieces.max(1)).map(|number| match self.nonce {
-            Some(nonce) => format!(" {number}:{nonce}"),
-            None => format!(" {number}"),
-        });
-        std::iter::once(format!("{} turn {}", self.name, self.turn)).chain(later).collect()
+    /// The pieces, [`Words::count`] of them.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = String> + Send + 'static {
+        let chunk_bytes = self.script.chunk_bytes;
+        let tail = self.nonce.map_or_else(String::new, |nonce| format!(":{nonce}"));
+        let first = format!("{} turn {}", self.name, self.turn);
+        let later = (1..self.count()).map(move |number| format!(" {number}{tail}"));
+        std::iter::once(first).chain(later).map(move |mut text| {
+            fill(&mut text, chunk_bytes);
+            text
+        })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.script.chunks.max(1)
     }
 }
 
@@ -99,9 +145,12 @@ const CUT_AFTER: Duration = Duration::from_millis(5);
 /// The body of an answer. It settles the entry of its request when it has handed over its last byte; dropped before, the
 /// entry is settled as [`Outcome::ClientGone`].
 pub(crate) struct Answer {
-    pieces: std::vec::IntoIter<Bytes>,
-    whole: bool,
+    pieces: Events,
+    /// The length of a plain answer.
+    whole_bytes: Option<u64>,
     sent: usize,
+    sent_bytes: u64,
+    digest: Option<Sha256>,
     stop_at: usize,
     ending: Ending,
     pace: Duration,
@@ -112,13 +161,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn whole(bytes: Bytes, outcome: Outcome, entry: Entry) -> Self {
-        let mut answer = Self::stream(vec![bytes], Duration::ZERO, Ending::Whole, outcome, entry);
-        answer.whole = true;
+        let whole_bytes = Some(bytes.len() as u64);
+        let mut answer = Self::stream(vec![bytes].into(), Duration::ZERO, Ending::Whole, outcome, entry);
+        answer.whole_bytes = whole_bytes;
         answer
     }
 
     pub(crate) fn stream(
-        pieces: Vec<Bytes>,
+        pieces: Events,
         pace: Duration,
         ending: Ending,
         outcome: Outcome,
@@ -126,9 +176,11 @@ impl Answer {
     ) -> Self {
         let stop_at = if ending == Ending::Whole { usize::MAX } else { pieces.len() / 2 };
         Answer {
-            pieces: pieces.into_iter(),
-            whole: false,
+            pieces,
+            whole_bytes: None,
             sent: 0,
+            sent_bytes: 0,
+            digest: entry.digests().then(Sha256::new),
             stop_at,
             ending,
             pace,
@@ -139,9 +191,18 @@ impl Answer {
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(entry) = self.entry.take() {
-            entry.settle(outcome);
-        }
+        let Some(entry) = self.entry.take() else { return };
+        let digest = match self.digest.take() {
+            Some(digest) if outcome != Outcome::Faulted || self.stop_at == usize::MAX => {
+                digest.finalize().into()
+            }
+            _ => [0; 32],
+        };
+        entry.amend(|seen| {
+            seen.answer_bytes = self.sent_bytes;
+            seen.answer_sha256 = digest;
+        });
+        entry.settle(outcome);
     }
 }
 
@@ -172,6 +233,10 @@ impl Body for Answer {
         match this.pieces.next() {
             Some(piece) => {
                 this.sent += 1;
+                this.sent_bytes += piece.len() as u64;
+                if let Some(digest) = &mut this.digest {
+                    digest.update(&piece);
+                }
                 if this.pieces.len() == 0 && this.stop_at == usize::MAX {
                     this.settle(this.outcome);
                 }
@@ -186,21 +251,20 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.whole {
-            SizeHint::with_exact(self.pieces.as_slice().iter().map(|piece| piece.len() as u64).sum())
-        } else {
-            SizeHint::default()
+        match self.whole_bytes {
+            Some(bytes) => SizeHint::with_exact(bytes.saturating_sub(self.sent_bytes)),
+            None => SizeHint::default(),
         }
     }
 }
 
 /// Compresses each piece and flushes after it, so that a stream stays a stream.
-pub(crate) fn gzip(pieces: &[Bytes]) -> io::Result<Vec<Bytes>> {
+pub(crate) fn gzip(pieces: impl Iterator<Item = Bytes>) -> io::Result<Vec<Bytes>> {
     use std::io::Write as _;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut packed = Vec::with_capacity(pieces.len());
+    let mut packed = Vec::new();
     for piece in pieces {
-        encoder.write_all(piece)?;
+        encoder.write_all(&piece)?;
         encoder.flush()?;
         packed.push(Bytes::from(std::mem::take(encoder.get_mut())));
     }

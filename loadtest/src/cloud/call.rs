@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::answer::Words;
 use super::ask::Ask;
 use super::complaint::Complaint;
+use super::script::Script;
 use super::serve::Site;
 
 /// What an operation is given.
@@ -14,6 +15,7 @@ pub(crate) struct Call<'a> {
     /// The model that was found to exist here; empty for operations without one.
     pub(crate) model: &'a str,
     pub(crate) nonce: Option<&'a str>,
+    pub(crate) script: Script,
     pub(crate) body_bytes: u64,
 }
 
@@ -27,7 +29,7 @@ impl Call<'_> {
 
     /// The words of an answer that is the `turn`-th of its chain.
     pub(crate) fn words(&self, turn: u64) -> Words<'_> {
-        Words { name: &self.site.spec.name, turn, nonce: self.nonce, pieces: self.site.spec.stream_chunks }
+        Words { name: &self.site.spec.name, turn, nonce: self.nonce, script: self.script }
     }
 
     /// A plausible count: four bytes a token.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::{Reply, Words};
+use super::answer::{Events, Reply, Words};
 use super::call::{Call, unix_now};
 use super::complaint::Complaint;
 
@@ -114,8 +114,9 @@ pub(crate) fn completions(call: &Call<'_>) -> Result<Reply, Complaint> {
     let id = call.site.minter.mint("cmpl-");
     let choice = |text: &str, finish: Option<&str>| json!({"index": 0, "text": text, "logprobs": null, "finish_reason": finish});
     if call.ask.streams() {
-        let choice =
-            |piece: Option<&str>, _| choice(piece.unwrap_or_default(), piece.is_none().then_some("stop"));
+        let choice = move |piece: Option<&str>, _| {
+            choice(piece.unwrap_or_default(), piece.is_none().then_some("stop"))
+        };
         return Ok(Reply::events(stream(call, &id, "text_completion", model, &call.words(1), choice)));
     }
     let choices = [choice(&call.words(1).whole(), Some("stop"))];
@@ -131,27 +132,37 @@ fn stream<C: Serialize>(
     object: &'static str,
     model: &str,
     words: &Words<'_>,
-    choice: impl Fn(Option<&str>, bool) -> C,
-) -> Vec<Bytes> {
+    choice: impl Fn(Option<&str>, bool) -> C + Send + 'static,
+) -> Events {
     let usage_asked =
         call.ask.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true));
     let created = unix_now();
-    let pieces = words.pieces();
-    let chunk = |choices: &[C], usage: Option<Usage>| {
-        let mut chunk = Completion::new(id, object, created, model, choices);
+    let count = words.count();
+    let usage = Usage::of(call, count as u64);
+    let (id, model) = (id.to_owned(), model.to_owned());
+    let chunk = move |choices: &[C], usage: Option<Usage>| {
+        let mut chunk = Completion::new(&id, object, created, &model, choices);
         chunk.usage = usage_asked.then_some(usage);
         data(&chunk)
     };
-    let mut events: Vec<Bytes> = Vec::with_capacity(pieces.len() + 3);
-    for (index, piece) in pieces.iter().enumerate() {
-        events.push(chunk(&[choice(Some(piece), index == 0)], None));
-    }
-    events.push(chunk(&[choice(None, false)], None));
-    if usage_asked {
-        events.push(chunk(&[], Some(Usage::of(call, pieces.len() as u64))));
-    }
-    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    events
+    let mut pieces = words.pieces().enumerate();
+    let (mut tail, mut done) = (0, false);
+    let events = std::iter::from_fn(move || {
+        if let Some((index, piece)) = pieces.next() {
+            return Some(chunk(&[choice(Some(&piece), index == 0)], None));
+        }
+        tail += 1;
+        match tail {
+            1 => Some(chunk(&[choice(None, false)], None)),
+            2 if usage_asked => Some(chunk(&[], Some(usage))),
+            _ if !done => {
+                done = true;
+                Some(Bytes::from_static(b"data: [DONE]\n\n"))
+            }
+            _ => None,
+        }
+    });
+    Events::lazy(count + 2 + usize::from(usage_asked), events)
 }
 
 fn data(value: &impl Serialize) -> Bytes {

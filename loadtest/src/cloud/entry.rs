@@ -46,6 +46,8 @@ impl Entry {
             created: Vec::new(),
             cited: Vec::new(),
             status: 0,
+            answer_bytes: 0,
+            answer_sha256: [0; 32],
             outcome: Outcome::Open,
             client_gone_after: None,
         });
@@ -57,6 +59,10 @@ impl Entry {
     /// Writes down what has been found out.
     pub(crate) fn amend(&self, change: impl FnOnce(&mut Seen)) {
         self.site.journal.amend(self.number, change);
+    }
+
+    pub(crate) fn digests(&self) -> bool {
+        self.site.spec.digest
     }
 
     pub(crate) fn settle(mut self, outcome: Outcome) {

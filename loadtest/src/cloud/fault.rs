@@ -49,6 +49,26 @@ impl std::fmt::Display for UnknownFault {
 
 impl std::error::Error for UnknownFault {}
 
+impl std::fmt::Display for Fault {
+    /// As [`Fault::from_str`] reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Refuse => f.write_str("refuse"),
+            Fault::ResetBeforeHeaders => f.write_str("reset-before-headers"),
+            Fault::ResetMidBody(bytes) => write!(f, "reset-mid-body:{bytes}"),
+            Fault::Status { status, retry_after_seconds: None } => write!(f, "status-{status}"),
+            Fault::Status { status, retry_after_seconds: Some(seconds) } => {
+                write!(f, "status-{status}:{seconds}")
+            }
+            Fault::Stall => f.write_str("stall"),
+            Fault::StallMidStream => f.write_str("stall-mid-stream"),
+            Fault::CutMidStream => f.write_str("cut-mid-stream"),
+            Fault::SlowFirstByte(delay) => write!(f, "slow-first-byte:{}", delay.as_millis()),
+            Fault::Gzip => f.write_str("gzip"),
+        }
+    }
+}
+
 impl FromStr for Fault {
     type Err = UnknownFault;
 
@@ -125,6 +145,7 @@ mod tests {
             ("cut-mid-stream", Fault::CutMidStream),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");
+            assert_eq!(fault.to_string(), text);
         }
         for text in ["", "stall:3", "status-200", "status-", "reset-mid-body:x", "Stall"] {
             assert!(text.parse::<Fault>().is_err(), "{text:?} must not name a fault");

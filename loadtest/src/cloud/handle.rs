@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,6 +20,7 @@ use super::entry::Entry;
 use super::fault::{FAULT_HEADER, Fault};
 use super::record::{Credential, NONCE_HEADER, Outcome};
 use super::route::{self, Operation};
+use super::script::{SCRIPT_HEADER, Script};
 use super::serve::Site;
 use super::spec::CloudSpec;
 use super::wire::Fuse;
@@ -31,6 +33,8 @@ pub(crate) async fn handle(
 ) -> Result<Response<Answer>, io::Error> {
     let (head, body) = request.into_parts();
     let (mut entry, credential, nonce) = Entry::enter(&site, &head);
+    let script = asked_script(&site.spec, &head.headers);
+    let pace = script.as_ref().map_or(site.spec.pace, |script| script.gap);
     let asked = asked_fault(&site, &head.headers);
     let fault = asked.as_ref().ok().copied().flatten();
     // If the other side goes away from here on, the entry is dropped and says so.
@@ -43,12 +47,15 @@ pub(crate) async fn handle(
         (_, Ok(Some(Fault::Stall))) => std::future::pending().await,
         (_, Ok(Some(Fault::Status { status, .. }))) => Err(Complaint::fault(status)),
         (Arrival::TooLarge, _) => Err(Complaint::too_large()),
-        (Arrival::Whole(body), _) => judge(&site, &head, credential, nonce.as_deref(), &body, &mut entry),
+        (Arrival::Whole(body), _) => script.and_then(|script| {
+            let reader = Reader { nonce: nonce.as_deref(), credential, script };
+            judge(&site, &head, &reader, &body, &mut entry)
+        }),
     };
     if let Some(Fault::SlowFirstByte(delay)) = fault {
         tokio::time::sleep(delay).await;
     }
-    respond(&site, nonce.as_deref(), judged, fault, entry)
+    respond(&site, nonce.as_deref(), judged, fault, pace, entry)
 }
 
 /// The error that ends a connection on purpose.
@@ -70,6 +77,21 @@ fn asked_fault(site: &Site, headers: &HeaderMap) -> Result<Option<Fault>, Compla
         Ok(fault) => Ok(Some(fault)),
         Err(unknown) => Err(Complaint::bad_body(&unknown.to_string(), None)),
     }
+}
+
+/// How this request's answer is to go: as its header says, else as the spec does.
+fn asked_script(spec: &CloudSpec, headers: &HeaderMap) -> Result<Script, Complaint> {
+    let Some(text) = headers.get(SCRIPT_HEADER) else {
+        return Ok(Script { chunks: spec.stream_chunks, gap: spec.pace, chunk_bytes: 0 });
+    };
+    text.to_str().unwrap_or_default().parse().map_err(|why: String| Complaint::bad_body(&why, None))
+}
+
+/// What the head says of whoever will read the answer.
+struct Reader<'a> {
+    nonce: Option<&'a str>,
+    credential: Credential,
+    script: Script,
 }
 
 enum Arrival {
@@ -118,8 +140,7 @@ async fn read(
 fn judge(
     site: &Site,
     head: &Parts,
-    credential: Credential,
-    nonce: Option<&str>,
+    reader: &Reader<'_>,
     body: &Bytes,
     entry: &mut Entry,
 ) -> Result<Reply, Complaint> {
@@ -131,7 +152,7 @@ fn judge(
             return Err(Complaint::wrong_host());
         }
     }
-    if credential != Credential::Right {
+    if reader.credential != Credential::Right {
         return Err(Complaint::wrong_credential(kind));
     }
     let (method, path) = (head.method.as_str(), head.uri.path());
@@ -155,7 +176,8 @@ fn judge(
         return Err(Complaint::wrong_model(kind, model));
     }
     let model = named.map_or("", String::as_str);
-    let call = Call { site, ask: &ask, model, nonce, body_bytes: entry.end.body_bytes };
+    let (nonce, script) = (reader.nonce, reader.script);
+    let call = Call { site, ask: &ask, model, nonce, script, body_bytes: entry.end.body_bytes };
     let reply = perform(&call, &route.operation)?;
     entry.end.creates = !reply.created.is_empty();
     if entry.end.creates {
@@ -204,6 +226,7 @@ fn respond(
     nonce: Option<&str>,
     judged: Result<Reply, Complaint>,
     fault: Option<Fault>,
+    pace: Duration,
     mut entry: Entry,
 ) -> io::Result<Response<Answer>> {
     let (status, outcome, payload) = match judged {
@@ -229,7 +252,7 @@ fn respond(
         Payload::Whole { content_type, mut bytes } => {
             response = response.header(header::CONTENT_TYPE, content_type);
             if packed {
-                bytes = gzip(&[bytes])?.concat().into();
+                bytes = gzip(std::iter::once(bytes))?.concat().into();
             }
             Answer::whole(bytes, outcome, entry)
         }
@@ -238,14 +261,14 @@ fn respond(
                 .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
                 .header(header::CACHE_CONTROL, "no-cache");
             if packed {
-                events = gzip(&events)?;
+                events = gzip(events)?.into();
             }
             let ending = match fault {
                 Some(Fault::StallMidStream) => Ending::Stall,
                 Some(Fault::CutMidStream) => Ending::Cut,
                 _ => Ending::Whole,
             };
-            Answer::stream(events, site.spec.pace, ending, outcome, entry)
+            Answer::stream(events, pace, ending, outcome, entry)
         }
     };
     response.body(answer).map_err(io::Error::other)

@@ -87,6 +87,10 @@ pub struct Seen {
     pub cited: Vec<String>,
     /// The status that was sent; 0 if none was.
     pub status: u16,
+    /// Bytes of answer body that were handed over; all of them if the answer ended well.
+    pub answer_bytes: u64,
+    /// SHA-256 of the answer's body; zeroes if it was not handed over in full, or [`crate::CloudSpec::digest`] is off.
+    pub answer_sha256: [u8; 32],
     /// How it ended.
     pub outcome: Outcome,
     /// How long after `at` the other side went away, if it did.

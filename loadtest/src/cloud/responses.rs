@@ -28,7 +28,7 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Complaint> {
     };
     let turn = previous_turns + 1;
     let words = call.words(turn);
-    let text = if ask.streams() { words.pieces().concat() } else { words.whole() };
+    let text = if ask.streams() { words.pieces().collect() } else { words.whole() };
     let facts = Arc::new(Facts {
         id: site.minter.mint("resp_"),
         item_id: site.minter.mint("msg_"),
@@ -37,7 +37,7 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Complaint> {
         text,
         turn,
         input_tokens: call.prompt_tokens(),
-        output_tokens: words.pieces as u64,
+        output_tokens: words.count() as u64,
         background: ask.background == Some(true),
         store: ask.store != Some(false),
         previous_response_id: ask.previous_response_id.clone(),
@@ -56,7 +56,7 @@ pub(crate) fn create(call: &Call<'_>) -> Result<Reply, Complaint> {
     // Kept before the first byte leaves: a follow-up may be sent as soon as the id has been read.
     let stored = keep(call, &facts);
     let reply = if ask.streams() {
-        Reply::events(events(&facts, &words.pieces()))
+        Reply::events(events(&facts, &words.pieces().collect::<Vec<_>>()))
     } else if facts.background {
         Reply::json(&Object::of(&facts, "queued"))
     } else {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::cloud::{Script, fill};
+
 /// What became of a request, as its client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -15,6 +17,8 @@ pub enum Verdict {
     Broken(String),
     /// Something of another request's answer was in it: never acceptable.
     CrossTalk(String),
+    /// The client went away on purpose before the end; what it had seen until then was right.
+    Left,
     /// No answer: no connection, a reset before the head, or the time was over.
     Unanswered(String),
 }
@@ -28,6 +32,7 @@ impl Verdict {
             Verdict::Cut(_) => "cut",
             Verdict::Broken(_) => "broken",
             Verdict::CrossTalk(_) => "cross-talk",
+            Verdict::Left => "left",
             Verdict::Unanswered(_) => "unanswered",
         }
     }
@@ -48,6 +53,7 @@ pub(crate) fn foreign_nonce(bytes: &[u8], own: &str) -> Option<String> {
 /// Reads one stream of server-sent events.
 pub(crate) struct StreamCheck<'a> {
     nonce: &'a str,
+    script: Option<Script>,
     buffer: Vec<u8>,
     events: u64,
     /// The numbered pieces of text read so far; piece 0 is the first.
@@ -60,9 +66,11 @@ pub(crate) struct StreamCheck<'a> {
 }
 
 impl<'a> StreamCheck<'a> {
-    pub(crate) fn new(nonce: &'a str) -> Self {
+    /// `script` is how the stream was asked to go, if it was.
+    pub(crate) fn new(nonce: &'a str, script: Option<Script>) -> Self {
         StreamCheck {
             nonce,
+            script,
             buffer: Vec::new(),
             events: 0,
             pieces: 0,
@@ -92,7 +100,16 @@ impl<'a> StreamCheck<'a> {
         if !self.done {
             self.blame(format!("ends without its terminal event, after {} events", self.events));
         }
+        let pieces = self.pieces;
+        if let Some(script) = self.script.filter(|script| script.chunks as u64 != pieces) {
+            self.blame(format!("{pieces} pieces where {} were asked for", script.chunks));
+        }
         self.fault.unwrap_or(Verdict::Whole)
+    }
+
+    /// The client stops reading here.
+    pub(crate) fn left(self) -> Verdict {
+        self.fault.unwrap_or(Verdict::Left)
     }
 
     /// The transport says that the stream broke off.
@@ -156,9 +173,10 @@ impl<'a> StreamCheck<'a> {
         }
     }
 
-    /// Every piece but the first is ` NUMBER:NONCE`.
+    /// Every piece but the first is ` NUMBER:NONCE`, filled up to the length that was asked for.
     fn piece(&mut self, text: &str) {
-        let expected = format!(" {}:{}", self.pieces, self.nonce);
+        let mut expected = format!(" {}:{}", self.pieces, self.nonce);
+        fill(&mut expected, self.script.map_or(0, |script| script.chunk_bytes));
         if self.pieces > 0 && text != expected {
             self.blame(format!("piece {text:?} where {expected:?} is due"));
         }
@@ -179,7 +197,7 @@ mod tests {
     }
 
     fn verdict(stream: &str, step: usize) -> Verdict {
-        let mut check = StreamCheck::new(NONCE);
+        let mut check = StreamCheck::new(NONCE, None);
         stream.as_bytes().chunks(step).for_each(|bytes| check.feed(bytes));
         check.end()
     }

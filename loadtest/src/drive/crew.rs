@@ -9,8 +9,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::check::{NONCE_PREFIX, Verdict};
-use super::client::{Born, Client, Measured};
-use super::mix::{Dice, Recipe, Shape, Step};
+use super::client::{Born, Client};
+use super::dial::Dial;
+use super::dice::Dice;
+use super::mix::{Arrival, Manners, Shape};
+use super::pool::Pool;
+use super::recipe::{Recipe, Step};
 use super::{Plan, Progress, Sample};
 
 #[derive(Debug, Default)]
@@ -60,15 +64,15 @@ impl Crew {
         if !(plan.rate.is_finite() && plan.rate > 0.0) {
             return Err(format!("the rate must be positive: {}", plan.rate));
         }
-        if let Err(error) = plan.target.parse::<http::Uri>() {
-            return Err(format!("{:?} is no URL: {error}", plan.target));
-        }
         let mut headers: HeaderMap = plan.headers.iter().cloned().collect();
         if let Some(credential) = &plan.credential {
             let value = HeaderValue::from_str(&format!("Bearer {credential}"));
             headers.insert(AUTHORIZATION, value.map_err(|_| "the credential is no header value".to_owned())?);
         }
-        let client = Client::new(&plan.target, headers, plan.h2c, plan.within);
+        let dial = Dial::new(&plan.target, plan.http, plan.ca_pem.as_deref())?;
+        let pool = Pool::new(dial, plan.http, plan.connections);
+        let path = plan.target.parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+        let client = Client::new(pool, &path, headers, plan.within, plan.digest);
         let outstanding = Semaphore::new(plan.outstanding_max.min(Semaphore::MAX_PERMITS));
         Ok(Crew { plan, client, start, tally, outstanding, results })
     }
@@ -83,14 +87,23 @@ impl Crew {
         let measured = self.client.exchange(&recipe, due, born).await;
         count(&self.tally.ended);
         match measured.verdict {
-            Verdict::Whole => {}
+            Verdict::Whole | Verdict::Left => {}
+            Verdict::Cut(_) | Verdict::Unanswered(_) if recipe.excuses() => {}
             Verdict::Refused => count(&self.tally.refused),
             _ => count(&self.tally.failed),
         }
-        let Measured { first_byte, duration, gap_max, status, riparian, answer_bytes, verdict } = measured;
-        let due = due.saturating_duration_since(self.start);
-        let sample =
-            Sample { recipe, due, first_byte, duration, gap_max, status, riparian, answer_bytes, verdict };
+        let sample = Sample {
+            recipe,
+            due: due.saturating_duration_since(self.start),
+            first_byte: measured.first_byte,
+            duration: measured.duration,
+            gap_max: measured.gap_max,
+            status: measured.status,
+            riparian: measured.riparian,
+            answer_bytes: measured.answer_bytes,
+            answer_sha256: measured.answer_sha256,
+            verdict: measured.verdict,
+        };
         let _ = self.results.send(sample); // the run was abandoned: nobody wants to know
     }
 }
@@ -106,16 +119,22 @@ pub(crate) async fn arrive(crew: Arc<Crew>) {
             break;
         }
         tokio::time::sleep_until(due.into()).await;
-        let shape = crew.plan.mix.draw(&mut dice);
-        journeys.spawn(journey(Arc::clone(&crew), shape, due, dice.next()));
+        let arrival = crew.plan.mix.draw(&mut dice);
+        journeys.spawn(journey(Arc::clone(&crew), arrival, due, dice.next()));
         while journeys.try_join_next().is_some() {} // else the ended ones pile up
     }
     while journeys.join_next().await.is_some() {}
 }
 
 /// One arrival, with its follow-ups.
-async fn journey(crew: Arc<Crew>, shape: Shape, due: Instant, seed: u64) {
+async fn journey(crew: Arc<Crew>, arrival: Arrival, due: Instant, seed: u64) {
     let mut dice = Dice::new(seed);
+    let Arrival { shape, body_bytes, script, .. } = arrival;
+    let turns = match shape {
+        Shape::Chain | Shape::ChainStream | Shape::Conversation => crew.plan.turns.max(1),
+        Shape::Chat | Shape::ChatStream | Shape::Embeddings | Shape::Response => 1,
+    };
+    let special = 1 + u32::try_from(dice.next() % u64::from(turns)).expect("below a u32");
     let mut recipe = |turn: u32, step: Step| {
         let model = match step {
             Step::NewConversation => None,
@@ -123,7 +142,10 @@ async fn journey(crew: Arc<Crew>, shape: Shape, due: Instant, seed: u64) {
             Step::Chat { .. } | Step::Response { .. } => Some(crew.plan.model.clone()),
         };
         let nonce = format!("{NONCE_PREFIX}{:016x}", dice.next());
-        Recipe { shape, step, turn, nonce, model, padding_bytes: crew.plan.padding_bytes }
+        let (manners, fault) =
+            if turn == special { (arrival.manners, arrival.fault) } else { (Manners::Good, None) };
+        let padding_bytes = crew.plan.padding_bytes;
+        Recipe { shape, step, turn, nonce, model, padding_bytes, body_bytes, script, manners, fault }
     };
     let stream = shape == Shape::ChainStream;
     match shape {

@@ -1,10 +1,10 @@
-//! What is sent: shapes of traffic and their weights, and the recipe of each request, from which its body can be made
-//! again, byte for byte, with any model's name in it.
+//! What arrives: shapes of traffic, sizes of bodies, courses of answers, manners of clients and faults, each with weights.
 
+use std::fmt;
 use std::str::FromStr;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use super::dice::Dice;
+use crate::cloud::{Fault, Script};
 
 /// A kind of client behaviour. Each arrival of the plan is one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,27 +51,147 @@ impl Shape {
     }
 }
 
-/// Shapes with their weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mix(Vec<(Shape, u32)>);
+/// How a client behaves. Whatever becomes of a badly behaved one's own request is no failure, as long as nothing wrong
+/// comes of it: for itself nothing that looks whole and is not, for others nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Manners {
+    /// It sends at once, and reads as fast as it can.
+    #[default]
+    Good,
+    /// It drips its body: 16 pieces over some 0.8 s.
+    SlowSender,
+    /// It takes 20 ms over each piece of the answer that it reads.
+    SlowReader,
+    /// It goes away after half of its body.
+    VanishSending,
+    /// It goes away after the first piece of the answer.
+    VanishReading,
+}
 
-impl Mix {
-    /// A mix of these; shapes of weight 0 never arrive. At least one weight must be positive.
-    pub fn new(weights: impl IntoIterator<Item = (Shape, u32)>) -> Option<Mix> {
-        let weights: Vec<_> = weights.into_iter().filter(|(_, weight)| *weight > 0).collect();
-        (!weights.is_empty()).then_some(Mix(weights))
+impl Manners {
+    /// All of them, in the order of the reports.
+    pub const ALL: [Manners; 5] = [
+        Manners::Good,
+        Manners::SlowSender,
+        Manners::SlowReader,
+        Manners::VanishSending,
+        Manners::VanishReading,
+    ];
+
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Manners::Good => "good",
+            Manners::SlowSender => "slow-sender",
+            Manners::SlowReader => "slow-reader",
+            Manners::VanishSending => "vanish-sending",
+            Manners::VanishReading => "vanish-reading",
+        }
+    }
+}
+
+/// Values with their weights, of which at least one is positive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Weighted<T>(Vec<(T, u32)>);
+
+impl<T: Clone> Weighted<T> {
+    fn only(value: T) -> Self {
+        Weighted(vec![(value, 1)])
     }
 
-    pub(crate) fn draw(&self, dice: &mut Dice) -> Shape {
+    fn new(weights: impl IntoIterator<Item = (T, u32)>) -> Option<Self> {
+        let weights: Vec<_> = weights.into_iter().filter(|(_, weight)| *weight > 0).collect();
+        (!weights.is_empty()).then_some(Weighted(weights))
+    }
+
+    fn draw(&self, dice: &mut Dice) -> T {
         let total: u64 = self.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
         let mut left = dice.next() % total;
-        for (shape, weight) in &self.0 {
+        for (value, weight) in &self.0 {
             match left.checked_sub(u64::from(*weight)) {
                 Some(rest) => left = rest,
-                None => return *shape,
+                None => return value.clone(),
             }
         }
         unreachable!("the draw is below the sum of the weights")
+    }
+}
+
+/// What arrives, as weights. Each arrival draws one of each list.
+///
+/// As text the lists are parted by semicolons; all but the first begin with their name:
+///
+/// ```
+/// # use riparian_loadtest::Mix;
+/// let mix: Mix = "chat=4, chat-stream=4, chain=1; sizes: 1k=8, 16k=4, 100k=2, 1m=1; answers: 8=3, 50/10ms/64b=1; \
+///     clients: good=97, slow-reader=1, vanish-reading=2; faults: none=98, cut-mid-stream=1, status-503:1=1".parse()?;
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mix {
+    shapes: Weighted<Shape>,
+    sizes: Weighted<Option<usize>>,
+    answers: Weighted<Option<Script>>,
+    clients: Weighted<Manners>,
+    faults: Weighted<Option<Fault>>,
+}
+
+/// What one arrival drew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) shape: Shape,
+    pub(crate) body_bytes: Option<usize>,
+    pub(crate) script: Option<Script>,
+    pub(crate) manners: Manners,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Mix {
+    /// A mix of these shapes; those of weight 0 never arrive. At least one weight must be positive, here and in the lists
+    /// below. Bodies are small, answers are told as the clouds tell them, clients are good, and nothing fails.
+    pub fn new(weights: impl IntoIterator<Item = (Shape, u32)>) -> Option<Mix> {
+        Some(Mix {
+            shapes: Weighted::new(weights)?,
+            sizes: Weighted::only(None),
+            answers: Weighted::only(None),
+            clients: Weighted::only(Manners::Good),
+            faults: Weighted::only(None),
+        })
+    }
+
+    /// Bodies of these lengths in bytes, with text as chats have it, a part of it images. None: see
+    /// [`crate::Plan::padding_bytes`].
+    pub fn sizes(mut self, weights: impl IntoIterator<Item = (Option<usize>, u32)>) -> Option<Mix> {
+        self.sizes = Weighted::new(weights)?;
+        Some(self)
+    }
+
+    /// Answers of these courses; none: as the cloud's spec has it.
+    pub fn answers(mut self, weights: impl IntoIterator<Item = (Option<Script>, u32)>) -> Option<Mix> {
+        self.answers = Weighted::new(weights)?;
+        Some(self)
+    }
+
+    /// Clients of these manners. In a chain one turn, drawn by the seed, is so, and the others are good.
+    pub fn clients(mut self, weights: impl IntoIterator<Item = (Manners, u32)>) -> Option<Mix> {
+        self.clients = Weighted::new(weights)?;
+        Some(self)
+    }
+
+    /// Clouds that fail so, wherever the request goes. In a chain one turn, drawn by the seed, does.
+    pub fn faults(mut self, weights: impl IntoIterator<Item = (Option<Fault>, u32)>) -> Option<Mix> {
+        self.faults = Weighted::new(weights)?;
+        Some(self)
+    }
+
+    pub(crate) fn draw(&self, dice: &mut Dice) -> Arrival {
+        Arrival {
+            shape: self.shapes.draw(dice),
+            body_bytes: self.sizes.draw(dice),
+            script: self.answers.draw(dice),
+            manners: self.clients.draw(dice),
+            fault: self.faults.draw(dice),
+        }
     }
 }
 
@@ -80,7 +200,9 @@ impl Default for Mix {
     /// No conversations, because not every cloud has them.
     fn default() -> Self {
         use Shape::{Chain, ChainStream, Chat, ChatStream, Embeddings, Response};
-        Mix(vec![(Chat, 4), (ChatStream, 4), (Embeddings, 2), (Response, 2), (Chain, 1), (ChainStream, 1)])
+        let weights =
+            [(Chat, 4), (ChatStream, 4), (Embeddings, 2), (Response, 2), (Chain, 1), (ChainStream, 1)];
+        Mix::new(weights).expect("the weights are positive")
     }
 }
 
@@ -88,185 +210,70 @@ impl FromStr for Mix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let pair = |pair: &str| {
-            let (name, weight) = pair.split_once('=').unwrap_or((pair, "1"));
-            let shape = Shape::ALL.into_iter().find(|shape| shape.name() == name.trim());
-            let shape = shape.ok_or_else(|| format!("no such shape: {name:?}"))?;
-            let weight =
-                weight.trim().parse::<u32>().map_err(|error| format!("weight of {name}: {error}"))?;
-            Ok::<_, String>((shape, weight))
-        };
-        let weights = text.split(',').map(pair).collect::<Result<Vec<_>, _>>()?;
-        Mix::new(weights).ok_or_else(|| "at least one weight must be positive".to_owned())
-    }
-}
-
-/// What one request does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// POST chat completions.
-    Chat {
-        /// With `stream: true`.
-        stream: bool,
-    },
-    /// POST embeddings.
-    Embeddings,
-    /// POST responses.
-    Response {
-        /// With `stream: true`.
-        stream: bool,
-        /// With `store: false` if not; absent, which means true, if so.
-        store: bool,
-        /// `previous_response_id`.
-        previous: Option<String>,
-        /// `conversation`.
-        conversation: Option<String>,
-    },
-    /// POST conversations.
-    NewConversation,
-}
-
-/// One request: everything that its bytes are made from.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    /// The behaviour that it is part of.
-    pub shape: Shape,
-    /// What it does.
-    pub step: Step,
-    /// 1 for the first request of its shape.
-    pub turn: u32,
-    /// Unique; see [`crate::cloud::NONCE_HEADER`].
-    pub nonce: String,
-    /// The model that the client asks for; none for steps without one.
-    pub model: Option<String>,
-    /// Extra bytes of text in the body, about.
-    pub padding_bytes: usize,
-}
-
-impl Recipe {
-    /// Path below the base URL.
-    pub fn path(&self) -> &'static str {
-        match self.step {
-            Step::Chat { .. } => "/chat/completions",
-            Step::Embeddings => "/embeddings",
-            Step::Response { .. } => "/responses",
-            Step::NewConversation => "/conversations",
-        }
-    }
-
-    /// It asks for a stream.
-    pub fn streams(&self) -> bool {
-        matches!(self.step, Step::Chat { stream: true } | Step::Response { stream: true, .. })
-    }
-
-    /// It cites state, by the simple reading: `previous_response_id` or `conversation`.
-    pub fn cites(&self) -> bool {
-        matches!(
-            &self.step,
-            Step::Response { previous: Some(_), .. } | Step::Response { conversation: Some(_), .. }
-        )
-    }
-
-    /// It leaves state behind and cites none.
-    pub fn creates(&self) -> bool {
-        matches!(self.step, Step::NewConversation | Step::Response { store: true, .. }) && !self.cites()
-    }
-
-    /// The body that the client sends, or would send if its model were `model`.
-    /// Where the model's name stands (first or last) and how the text is escaped differ from nonce to nonce.
-    pub fn body(&self, model: Option<&str>) -> Bytes {
-        let mut dice = Dice::new(
-            self.nonce.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into())),
-        );
-        let model_last = dice.next().is_multiple_of(2);
-        let text = format!("{} {}", self.nonce, padding(self.padding_bytes, &mut dice));
-        let mut fields = self.fields(&text);
-        if let Some(model) = model {
-            let field = ("model", Value::from(model));
-            fields.insert(if model_last { fields.len() } else { 0 }, field);
-        }
-        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-        format!("{{{}}}", fields.join(", ")).into()
-    }
-
-    fn fields(&self, text: &str) -> Vec<(&'static str, Value)> {
-        match &self.step {
-            Step::Chat { stream } => {
-                let mut fields = vec![("messages", json!([{"role": "user", "content": text}]))];
-                if *stream {
-                    fields.push(("stream", true.into()));
-                    fields.push(("stream_options", json!({"include_usage": true})));
+        let mut lists = text.split(';');
+        let shapes = weights(lists.next().unwrap_or_default(), |name| {
+            let shape = Shape::ALL.into_iter().find(|shape| shape.name() == name);
+            shape.ok_or_else(|| format!("no such shape: {name:?}"))
+        })?;
+        let positive = || "at least one weight must be positive".to_owned();
+        let mut mix = Mix::new(shapes).ok_or_else(positive)?;
+        for list in lists {
+            let (name, list) = list.split_once(':').unwrap_or((list, ""));
+            let changed = match name.trim() {
+                "sizes" => mix.sizes(weights(list, size)?),
+                "answers" => mix.answers(weights(list, |text| unless(text, "plan", str::parse))?),
+                "clients" => mix.clients(weights(list, manners)?),
+                "faults" => mix.faults(weights(list, |text| unless(text, "none", str::parse))?),
+                _ => {
+                    return Err(format!("no such list: {name:?}; there are sizes, answers, clients, faults"));
                 }
-                fields
-            }
-            // A short vector: the test is of the way there, not of the size of the answer.
-            Step::Embeddings => vec![("input", text.into()), ("dimensions", 8.into())],
-            Step::Response { stream, store, previous, conversation } => {
-                let mut fields = vec![("input", text.into())];
-                if *stream {
-                    fields.push(("stream", true.into()));
-                }
-                if !store {
-                    fields.push(("store", false.into()));
-                }
-                fields.extend(previous.as_ref().map(|id| ("previous_response_id", id.as_str().into())));
-                fields.extend(conversation.as_ref().map(|id| ("conversation", id.as_str().into())));
-                fields
-            }
-            Step::NewConversation => vec![("metadata", json!({"nonce": self.nonce}))],
+            };
+            mix = changed.ok_or_else(positive)?;
         }
+        Ok(mix)
     }
 }
 
-/// Text that a scanner can trip over: quotes, escapes, braces, words that are field names, letters of several bytes.
-fn padding(bytes: usize, dice: &mut Dice) -> String {
-    const WORDS: [&str; 8] = [
-        "plain ",
-        "\"model\": \"x\" ",
-        "\\\" ",
-        "{[}] ",
-        "é水🜁 ",
-        "previous_response_id ",
-        "\n\t",
-        "lorem ipsum dolor ",
-    ];
-    let mut text = String::with_capacity(bytes + 16);
-    while text.len() < bytes {
-        // Mostly plain, as prompts are.
-        let word = if dice.next().is_multiple_of(4) { WORDS[pick(dice, WORDS.len())] } else { WORDS[7] };
-        text.push_str(word);
-    }
-    text
+/// `name=weight, ...`; a weight that is not given is 1.
+fn weights<T>(list: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<(T, u32)>, String> {
+    let pair = |pair: &str| {
+        let (name, weight) = pair.rsplit_once('=').unwrap_or((pair, "1"));
+        let value = read(name.trim())?;
+        let weight = weight.trim().parse::<u32>().map_err(|error| format!("weight of {name}: {error}"))?;
+        Ok((value, weight))
+    };
+    list.split(',').map(pair).collect()
 }
 
-fn pick(dice: &mut Dice, below: usize) -> usize {
-    usize::try_from(dice.next() % below as u64).expect("below a usize")
+/// `word` stands for none.
+fn unless<T, E: fmt::Display>(
+    text: &str,
+    word: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, String> {
+    if text == word { Ok(None) } else { read(text).map(Some).map_err(|error| error.to_string()) }
 }
 
-/// A small generator (SplitMix64): the same seed gives the same test.
-#[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+fn manners(name: &str) -> Result<Manners, String> {
+    let manners = Manners::ALL.into_iter().find(|manners| manners.name() == name);
+    manners.ok_or_else(|| format!("no such client: {name:?}"))
+}
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Dice(seed)
+/// `1k`, `100k`, `10m`, `1000`; `plan` for what the plan says. In powers of 1024.
+fn size(text: &str) -> Result<Option<usize>, String> {
+    const BYTES_MAX: usize = 64 << 20; // what the fake clouds take
+    if text == "plan" {
+        return Ok(None);
     }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// An exponentially distributed gap between arrivals, in seconds: what makes them independent of each other.
-    pub(crate) fn gap_seconds(&mut self, rate: f64) -> f64 {
-        // 53 random bits make a double in (0, 1].
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-        let uniform = ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
-        -uniform.ln() / rate
-    }
+    let lower = text.to_ascii_lowercase();
+    let (digits, shift) = match (lower.strip_suffix('k'), lower.strip_suffix('m')) {
+        (Some(digits), _) => (digits, 10),
+        (_, Some(digits)) => (digits, 20),
+        _ => (lower.as_str(), 0),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    let bytes = bytes.filter(|bytes| (1..=BYTES_MAX).contains(bytes));
+    bytes.map(Some).ok_or_else(|| format!("{text:?} is no size: 1000, 16k, 10m, at most 64m"))
 }
 
 #[cfg(test)]
@@ -274,44 +281,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_made_again_with_another_model_only() {
-        for nonce in ["nonce-0000000000000001", "nonce-0000000000000002", "nonce-0000000000000003"] {
-            let recipe = Recipe {
-                shape: Shape::Chain,
-                step: Step::Response {
-                    stream: true,
-                    store: true,
-                    previous: Some("resp_1".into()),
-                    conversation: None,
-                },
-                turn: 2,
-                nonce: nonce.to_owned(),
-                model: Some("gpt-5.5".to_owned()),
-                padding_bytes: 500,
-            };
-            let body = String::from_utf8(recipe.body(Some("gpt-5.5")).to_vec()).expect("JSON is text");
-            let other = recipe.body(Some("gpt55-prod"));
-            assert_eq!(
-                body.replacen("\"model\": \"gpt-5.5\"", "\"model\": \"gpt55-prod\"", 1).as_bytes(),
-                other
-            );
-            let value: Value = serde_json::from_str(&body).expect("a body is JSON");
-            assert_eq!(value["previous_response_id"], "resp_1");
-        }
-    }
-
-    #[test]
     fn mixes_parse() {
-        assert_eq!("chat=2, chain".parse::<Mix>(), Ok(Mix(vec![(Shape::Chat, 2), (Shape::Chain, 1)])));
-        for text in ["", "chat=0", "chat=x", "tea"] {
+        let shapes = Mix::new([(Shape::Chat, 2), (Shape::Chain, 1)]).expect("positive weights");
+        assert_eq!("chat=2, chain".parse(), Ok(shapes.clone()));
+        let text = "chat=2, chain; sizes: 1k, 10m=3; answers: plan=9, 8/1ms; clients: good=9, vanish-sending; \
+                    faults: none=9, status-429:7=2";
+        let whole = shapes
+            .sizes([(Some(1 << 10), 1), (Some(10 << 20), 3)])
+            .and_then(|mix| mix.answers([(None, 9), ("8/1ms".parse().ok(), 1)]))
+            .and_then(|mix| mix.clients([(Manners::Good, 9), (Manners::VanishSending, 1)]))
+            .and_then(|mix| mix.faults([(None, 9), ("status-429:7".parse().ok(), 2)]));
+        assert_eq!(text.parse::<Mix>().ok(), whole);
+        for text in [
+            "",
+            "chat=0",
+            "chat=x",
+            "tea",
+            "chat; sizes: 0",
+            "chat; sizes: 65m",
+            "chat; faults: rain",
+            "chat; clients: rude",
+            "chat; answers: fast",
+            "chat; moods: good",
+            "chat; sizes",
+        ] {
             assert!(text.parse::<Mix>().is_err(), "{text:?} is no mix");
         }
     }
 
     #[test]
-    fn gaps_average_out() {
-        let mut dice = Dice::new(1);
-        let sum: f64 = (0..10_000).map(|_| dice.gap_seconds(100.0)).sum();
-        assert!((90.0..110.0).contains(&sum), "10,000 arrivals at 100 a second took {sum} s");
+    fn the_same_seed_draws_the_same() {
+        let mix: Mix = "chat,chain; sizes: 1k,16k; clients: good,slow-reader".parse().expect("a good mix");
+        let draw = |seed| {
+            let mut dice = Dice::new(seed);
+            (0..100).map(|_| format!("{:?}", mix.draw(&mut dice))).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
     }
 }
