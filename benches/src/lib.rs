@@ -1,5 +1,8 @@
 //! What the benches share: configurations and bodies, as text. The benches are in `benches/`, one a file.
 
+pub mod bodies;
+pub mod cases;
+
 /// The shipped example with three clouds and a contract that changes with time.
 pub const CONFIG: &str = include_str!("../../config/examples/three-clouds.yaml");
 
@@ -65,4 +68,32 @@ pub fn turn(bytes: usize) -> String {
     }
     body.push_str(r#"],"stream":true,"model":"gpt-5.5"}"#);
     body
+}
+
+/// A stored response, as the vendor sends it in one piece.
+#[must_use]
+pub fn answer_json() -> String {
+    let text = "The river keeps to its bed. ".repeat(12);
+    format!(
+        r#"{{"id":"resp_68aa01","object":"response","created_at":1774000000,"status":"completed","model":"gpt-5.5","store":true,"output":[{{"id":"msg_68aa02","type":"message","status":"completed","role":"assistant","content":[{{"type":"output_text","annotations":[],"text":"{text}"}}]}}],"usage":{{"input_tokens":36,"output_tokens":87,"total_tokens":123}}}}"#
+    )
+}
+
+/// A stored response as a stream with so many deltas.
+#[must_use]
+pub fn answer_events(deltas: usize) -> String {
+    let response =
+        r#"{"id":"resp_68aa01","object":"response","status":"in_progress","model":"gpt-5.5","store":true}"#;
+    let mut text = format!(
+        "event: response.created\ndata: {{\"type\":\"response.created\",\"sequence_number\":0,\"response\":{response}}}\n\n"
+    );
+    for at in 0..deltas {
+        text.push_str(&format!(
+            "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{at},\"item_id\":\"msg_68aa02\",\"output_index\":0,\"content_index\":0,\"delta\":\" river\"}}\n\n"
+        ));
+    }
+    text.push_str(&format!(
+        "event: response.completed\ndata: {{\"type\":\"response.completed\",\"sequence_number\":{deltas},\"response\":{response}}}\n\n"
+    ));
+    text
 }

@@ -8,6 +8,7 @@
 //!
 //! It decides nothing: which of the signals matter is [`classify`](crate)'s business.
 
+mod dull;
 mod error;
 mod gate;
 mod machine;

@@ -5,7 +5,7 @@
 
 use super::number::Number;
 use super::signals::{Kind, Text};
-use super::skim::plain;
+use super::skim::{end_of_text, special};
 use super::text::{Hash, Reader, Use};
 use super::walk::{Key, Walk};
 use super::watch::Watch;
@@ -13,7 +13,7 @@ use super::{ScanError, Signals};
 
 /// What may come next, white space aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Root,
     /// After `{`.
     KeyOrEnd,
@@ -45,13 +45,22 @@ const TRUE: Literal = (b"true", Kind::True);
 const FALSE: Literal = (b"false", Kind::False);
 const NULL: Literal = (b"null", Kind::Null);
 
+/// What is wrong stands in [`Machine::fault`]: an error itself is four words, too many to hand up from every token.
+#[derive(Clone, Copy, Debug)]
+struct Fault;
+
+/// Where to go on.
+type Step = Result<usize, Fault>;
+
 /// The machine; see the module. It is always given the same [`Watch`].
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     /// The offset of the next chunk in the body.
     base: u64,
-    expect: Expect,
+    pub(super) expect: Expect,
     cut: Cut,
+    /// Set when a step says [`Fault`].
+    fault: Option<ScanError>,
     /// Where the number or literal under way began.
     scalar_at: u64,
     reader: Reader,
@@ -64,6 +73,7 @@ impl Machine {
             base: 0,
             expect: Expect::Root,
             cut: Cut::Nowhere,
+            fault: None,
             scalar_at: 0,
             reader: Reader::new(),
             walk: Walk::new(watch),
@@ -72,8 +82,22 @@ impl Machine {
 
     /// Takes the next characters of the body.
     pub(super) fn run(&mut self, watch: &Watch, bytes: &[u8]) -> Result<(), ScanError> {
+        match self.tokens(watch, bytes) {
+            Ok(()) => {
+                self.base += bytes.len() as u64;
+                Ok(())
+            }
+            Err(Fault) => Err(self.fault.expect("set where a step fails")),
+        }
+    }
+
+    fn tokens(&mut self, watch: &Watch, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = self.resume(watch, bytes)?;
-        while let Some(&byte) = bytes.get(at) {
+        loop {
+            if self.walk.is_dull() {
+                at = self.dull(bytes, at);
+            }
+            let Some(&byte) = bytes.get(at) else { return Ok(()) };
             if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 at += 1;
                 continue;
@@ -92,11 +116,9 @@ impl Machine {
                 Expect::ValueOrEnd if byte == b']' => self.close(watch, at)?,
                 Expect::ValueOrEnd => self.value(watch, bytes, at)?,
                 Expect::Root => self.root(watch, bytes, at)?,
-                Expect::Nothing => return Err(ScanError::TrailingBytes { at: self.place(at) }),
+                Expect::Nothing => return Err(self.fail(ScanError::TrailingBytes { at: self.place(at) })),
             };
         }
-        self.base += bytes.len() as u64;
-        Ok(())
     }
 
     /// The body is over.
@@ -109,17 +131,17 @@ impl Machine {
     }
 
     #[inline]
-    fn resume(&mut self, watch: &Watch, bytes: &[u8]) -> Result<usize, ScanError> {
+    fn resume(&mut self, watch: &Watch, bytes: &[u8]) -> Step {
         match std::mem::replace(&mut self.cut, Cut::Nowhere) {
             Cut::Nowhere => Ok(0),
-            Cut::Key => self.key_on(watch, bytes, 0, 0),
-            Cut::String => self.string_on(watch, bytes, 0, 0),
+            Cut::Key => self.key_on(watch, bytes, 0),
+            Cut::String => self.string_on(watch, bytes, 0),
             Cut::Number(number) => self.number(watch, bytes, 0, number),
             Cut::Literal { word, seen } => self.literal(watch, bytes, 0, word, seen),
         }
     }
 
-    fn root(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    fn root(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
         match bytes[at] {
             b'{' => {
                 self.walk.signals.root_open = self.place(at + 1);
@@ -127,7 +149,7 @@ impl Machine {
                 self.open(watch, at, true)
             }
             b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
-                Err(ScanError::RootNotObject { at: self.place(at) })
+                Err(self.fail(ScanError::RootNotObject { at: self.place(at) }))
             }
             _ if bytes[at..].starts_with(b"\xEF\xBB\xBF") => Err(self.malformed(at, "a byte order mark")),
             _ => Err(self.malformed(at, "no JSON")),
@@ -135,7 +157,7 @@ impl Machine {
     }
 
     #[inline]
-    fn comma_or_end(&mut self, watch: &Watch, byte: u8, at: usize) -> Result<usize, ScanError> {
+    fn comma_or_end(&mut self, watch: &Watch, byte: u8, at: usize) -> Step {
         match (byte, self.walk.is_in_object()) {
             (b',', true) => {
                 self.expect = Expect::Key;
@@ -153,7 +175,7 @@ impl Machine {
     }
 
     #[inline]
-    fn value(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    fn value(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
         let (word, number) = match bytes[at] {
             b'"' => return self.string(watch, bytes, at),
             b'{' => return self.open(watch, at, true),
@@ -169,54 +191,60 @@ impl Machine {
         }
     }
 
-    fn open(&mut self, watch: &Watch, at: usize, brace: bool) -> Result<usize, ScanError> {
-        self.walk.open(watch, brace, self.place(at))?;
+    fn open(&mut self, watch: &Watch, at: usize, brace: bool) -> Step {
+        let opened = self.walk.open(watch, brace, self.place(at));
+        self.check(opened)?;
         self.expect = if brace { Expect::KeyOrEnd } else { Expect::ValueOrEnd };
         Ok(at + 1)
     }
 
-    fn close(&mut self, watch: &Watch, at: usize) -> Result<usize, ScanError> {
-        self.walk.close(watch, self.place(at))?;
+    fn close(&mut self, watch: &Watch, at: usize) -> Step {
+        let closed = self.walk.close(watch, self.place(at));
+        self.check(closed)?;
         self.expect = if self.walk.is_at_top() { Expect::Nothing } else { Expect::CommaOrEnd };
         Ok(at + 1)
     }
 
     #[inline]
-    fn key(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    fn key(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
         if bytes[at] != b'"' {
             return Err(self.malformed(at, "no key where one is due"));
         }
         self.walk.signals.root_empty = false;
         let from = at + 1;
-        let dull = plain(&bytes[from..]);
+        let quote = special(bytes, from);
         let is_read = self.walk.is_in_read_object();
-        if bytes.get(from + dull) != Some(&b'"') {
+        if bytes.get(quote) != Some(&b'"') {
             let usage = if is_read { Use::Take } else { Use::Check };
             self.reader.begin(usage, watch.key_bytes_max, self.place(at));
-            return self.key_on(watch, bytes, from, dull);
+            return self.key_on(watch, bytes, from);
         }
         if is_read {
-            let kept = &bytes[from..from + dull];
-            self.walk
-                .member(watch, Key { kept, bytes: dull, hash: Hash::of(kept), start: self.place(at) })?;
+            let kept = &bytes[from..quote];
+            let key = Key { kept, bytes: kept.len(), hash: Hash::of(kept), start: self.place(at) };
+            let member = self.walk.member(watch, key);
+            self.check(member)?;
         } else {
             self.walk.pass_member();
         }
         // The colon nearly always follows at once.
-        let end = from + dull + 1;
+        let end = quote + 1;
         let colon = bytes.get(end) == Some(&b':');
         self.expect = if colon { Expect::Value } else { Expect::Colon };
         Ok(end + usize::from(colon))
     }
 
-    fn key_on(&mut self, watch: &Watch, bytes: &[u8], at: usize, dull: usize) -> Result<usize, ScanError> {
-        let Some(end) = self.reader.read(bytes, at, dull, self.base)? else {
+    fn key_on(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
+        let read = self.reader.read(bytes, at, self.base);
+        let Some(end) = self.check(read)? else {
             self.cut = Cut::Key;
             return Ok(bytes.len());
         };
         if self.walk.is_in_read_object() {
             let Reader { kept, bytes, hash, start, .. } = &self.reader;
-            self.walk.member(watch, Key { kept, bytes: *bytes, hash: hash.finish(), start: *start })?;
+            let key = Key { kept, bytes: *bytes, hash: hash.finish(), start: *start };
+            let member = self.walk.member(watch, key);
+            self.check(member)?;
         } else {
             self.walk.pass_member();
         }
@@ -225,46 +253,52 @@ impl Machine {
     }
 
     #[inline]
-    fn string(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    fn string(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
         let from = at + 1;
-        let dull = plain(&bytes[from..]);
-        if bytes.get(from + dull) == Some(&b'"') {
-            let (kept, end) = (&bytes[from..from + dull], from + dull + 1);
-            let (start, stop) = (self.place(at), self.place(end));
-            self.walk.string(watch, Text { kept, bytes: dull, lone: false, start, end: stop })?;
+        let node = watch.node(self.walk.node());
+        let wanted = node.filter(|node| node.wants_value());
+        let quote = if wanted.is_some() { special(bytes, from) } else { end_of_text(bytes, from) };
+        if bytes.get(quote) == Some(&b'"') {
+            let end = quote + 1;
+            if let Some(node) = wanted {
+                let kept = &bytes[from..quote];
+                let (start, stop) = (self.place(at), self.place(end));
+                let text = Text { kept, bytes: kept.len(), lone: false, start, end: stop };
+                let taken = self.walk.string(node, text);
+                self.check(taken)?;
+            }
             // A comma follows most of the time.
             self.expect = Expect::CommaOrEnd;
             return if bytes.get(end) == Some(&b',') { self.comma_or_end(watch, b',', end) } else { Ok(end) };
         }
         // One byte more than is wanted tells whether the last character is whole.
-        let (usage, kept_max) = match watch.node(self.walk.node()) {
+        let (usage, kept_max) = match wanted {
             Some(node) if node.takes_text => (Use::Take, node.text_bytes + 1),
             Some(node) if node.text_bytes > 0 => (Use::Compare, node.text_bytes + 1),
             _ => (Use::Skip, 0),
         };
         self.reader.begin(usage, kept_max, self.place(at));
-        self.string_on(watch, bytes, from, dull)
+        self.string_on(watch, bytes, if usage == Use::Skip { quote } else { from })
     }
 
-    fn string_on(&mut self, watch: &Watch, bytes: &[u8], at: usize, dull: usize) -> Result<usize, ScanError> {
-        let Some(end) = self.reader.read(bytes, at, dull, self.base)? else {
+    fn string_on(&mut self, watch: &Watch, bytes: &[u8], at: usize) -> Step {
+        let read = self.reader.read(bytes, at, self.base);
+        let Some(end) = self.check(read)? else {
             self.cut = Cut::String;
             return Ok(bytes.len());
         };
-        let stop = self.place(end);
-        let Reader { kept, bytes, lone, start, .. } = &self.reader;
-        self.walk.string(watch, Text { kept, bytes: *bytes, lone: *lone, start: *start, end: stop })?;
+        if let Some(node) = watch.node(self.walk.node()).filter(|node| node.wants_value()) {
+            let stop = self.place(end);
+            let Reader { kept, bytes, lone, start, .. } = &self.reader;
+            let text = Text { kept, bytes: *bytes, lone: *lone, start: *start, end: stop };
+            let taken = self.walk.string(node, text);
+            self.check(taken)?;
+        }
         self.expect = Expect::CommaOrEnd;
         Ok(end)
     }
 
-    fn number(
-        &mut self,
-        watch: &Watch,
-        bytes: &[u8],
-        from: usize,
-        begun: Number,
-    ) -> Result<usize, ScanError> {
+    fn number(&mut self, watch: &Watch, bytes: &[u8], from: usize, begun: Number) -> Step {
         let mut number = begun;
         for (at, &byte) in bytes.iter().enumerate().skip(from) {
             match number.step(byte) {
@@ -280,14 +314,7 @@ impl Machine {
         Ok(bytes.len())
     }
 
-    fn literal(
-        &mut self,
-        watch: &Watch,
-        bytes: &[u8],
-        at: usize,
-        word: Literal,
-        seen: usize,
-    ) -> Result<usize, ScanError> {
+    fn literal(&mut self, watch: &Watch, bytes: &[u8], at: usize, word: Literal, seen: usize) -> Step {
         let due = &word.0[seen..];
         let there = &bytes[at..bytes.len().min(at + due.len())];
         if let Some(wrong) = there.iter().zip(due).position(|(byte, due)| byte != due) {
@@ -301,9 +328,10 @@ impl Machine {
         Ok(at + there.len())
     }
 
-    fn scalar(&mut self, watch: &Watch, kind: Kind) -> Result<(), ScanError> {
+    fn scalar(&mut self, watch: &Watch, kind: Kind) -> Result<(), Fault> {
         self.expect = Expect::CommaOrEnd;
-        self.walk.scalar(watch, kind, self.scalar_at)
+        let taken = self.walk.scalar(watch, kind, self.scalar_at);
+        self.check(taken)
     }
 
     #[inline]
@@ -311,8 +339,19 @@ impl Machine {
         self.base + at as u64
     }
 
+    #[inline]
+    fn check<T>(&mut self, result: Result<T, ScanError>) -> Result<T, Fault> {
+        result.map_err(|error| self.fail(error))
+    }
+
     #[cold]
-    fn malformed(&self, at: usize, what: &'static str) -> ScanError {
-        ScanError::Malformed { at: self.place(at), what }
+    fn malformed(&mut self, at: usize, what: &'static str) -> Fault {
+        self.fail(ScanError::Malformed { at: self.place(at), what })
+    }
+
+    #[cold]
+    fn fail(&mut self, error: ScanError) -> Fault {
+        self.fault = Some(error);
+        Fault
     }
 }

@@ -1,60 +1,84 @@
 //! Runs over the dull part of a string: up to the next quote, backslash or control byte.
 //!
-//! Safe code that the compiler can turn into vector instructions; there is no UTF-8 here, because
-//! [`Gate`](super::gate::Gate) has checked it before.
+//! Sixteen bytes in one comparison; there is no UTF-8 here, because [`Gate`](super::gate::Gate) has checked it before.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+use wide::u8x16;
 
-/// How many bytes at the start of `bytes` are neither `"`, nor `\`, nor below 0x20.
+/// The bytes of one comparison.
+const LANE: usize = 16;
+
+/// The index of the first byte at or behind `from` that is `"`, `\` or below 0x20; the length of `bytes` when there is none.
 #[inline]
-pub(super) fn plain(bytes: &[u8]) -> usize {
-    // Keys and short values end within four words; setting out in blocks would cost them more than it saves.
-    let near = &bytes[..bytes.len().min(32)];
-    let stop = plain_by_word(near);
-    if stop < near.len() || near.len() == bytes.len() { stop } else { 32 + plain_by_block(&bytes[32..]) }
+pub(super) fn special(bytes: &[u8], from: usize) -> usize {
+    // Keys and short values end within the first lane; setting out in blocks would cost them more than it saves.
+    match bytes.get(from..).and_then(<[u8]>::first_chunk::<LANE>) {
+        Some(lane) => match specials(lane) {
+            0 => special_afar(bytes, from + LANE),
+            set => from + set.trailing_zeros() as usize,
+        },
+        None => special_at_end(bytes, from),
+    }
 }
 
-fn plain_by_block(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<64>();
-    let dull = blocks.iter().take_while(|block| !is_special_in(block)).count() * 64;
-    dull + plain_by_word(&bytes[dull..])
-}
-
+/// The index of the closing quote of a string that nobody wants, or of what takes a closer look: a \u, something wrong, the
+/// end of `bytes`. `from` is behind the opening quote.
 #[inline]
-fn is_special_in(block: &[u8; 64]) -> bool {
-    // No early exit: that is what lets the compiler look at all bytes at once.
-    block.iter().fold(0_u8, |any, &byte| {
-        any | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
-    }) != 0
-}
-
-#[inline]
-fn plain_by_word(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let specials = specials(u64::from_le_bytes(*word));
-        if specials != 0 {
-            return index * 8 + (specials.trailing_zeros() / 8) as usize;
+pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        at = special(bytes, at);
+        match bytes.get(at..) {
+            Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => at += 2,
+            _ => return at,
         }
     }
-    words.len() * 8 + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+}
+
+fn special_afar(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    let (lanes, _) = bytes[at..].as_chunks::<LANE>();
+    for lane in lanes.iter().take(4) {
+        match specials(lane) {
+            0 => at += LANE,
+            set => return at + set.trailing_zeros() as usize,
+        }
+    }
+    let (blocks, _) = bytes[at..].as_chunks::<{ 4 * LANE }>();
+    at += blocks.iter().take_while(|block| !is_special_in(block)).count() * 4 * LANE;
+    let (lanes, _) = bytes[at..].as_chunks::<LANE>();
+    for lane in lanes.iter().take(4) {
+        match specials(lane) {
+            0 => at += LANE,
+            set => return at + set.trailing_zeros() as usize,
+        }
+    }
+    special_at_end(bytes, at)
+}
+
+#[cold]
+fn special_at_end(bytes: &[u8], from: usize) -> usize {
+    let stops = |&byte: &u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    bytes[from..].iter().position(stops).map_or(bytes.len(), |dull| from + dull)
 }
 
 #[inline]
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+fn is_special_in(block: &[u8; 4 * LANE]) -> bool {
+    let (lanes, _) = block.as_chunks::<LANE>();
+    let all = lanes.iter().fold(u8x16::ZERO, |any, lane| any | compare(lane));
+    all.to_bitmask() != 0
 }
 
-/// The high bit of each special byte. A borrow can set wrong bits too, but only above a right one, and only the lowest
-/// bit is used.
+/// A bit for each special byte.
 #[inline]
-fn specials(word: u64) -> u64 {
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    (control | quote | backslash) & HIGHS
+fn specials(lane: &[u8; LANE]) -> u32 {
+    compare(lane).to_bitmask()
+}
+
+#[inline]
+fn compare(lane: &[u8; LANE]) -> u8x16 {
+    let lane = u8x16::new(*lane);
+    let control = lane.min(u8x16::splat(0x1F)).simd_eq(lane);
+    control | lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\'))
 }
 
 #[cfg(test)]
@@ -63,11 +87,13 @@ mod tests {
 
     #[test]
     fn stops_at_every_special_byte_at_every_place() {
-        for special in (0..0x20).chain([b'"', b'\\']) {
-            for place in 0..200 {
-                let mut bytes = vec![b'a'; 200];
-                bytes[place] = special;
-                assert_eq!(plain(&bytes), place, "byte {special:#x} at {place}");
+        for byte in (0..0x20).chain([b'"', b'\\']) {
+            for place in 0..300 {
+                let mut bytes = vec![b'a'; 300];
+                bytes[place] = byte;
+                assert_eq!(special(&bytes, 0), place, "byte {byte:#x} at {place}");
+                assert_eq!(special(&bytes, place / 2), place, "byte {byte:#x} at {place}, from the middle");
+                assert_eq!(special(&bytes, place + 1), 300, "byte {byte:#x} at {place}, from behind it");
             }
         }
     }
@@ -75,8 +101,8 @@ mod tests {
     #[test]
     fn passes_every_other_byte() {
         for byte in (0x20..=0xFF).filter(|byte| !b"\"\\".contains(byte)) {
-            for length in [0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 95, 96, 97, 160, 200] {
-                assert_eq!(plain(&vec![byte; length]), length, "byte {byte:#x}");
+            for length in [0, 1, 7, 15, 16, 17, 31, 33, 63, 64, 65, 79, 80, 81, 144, 145, 159, 200] {
+                assert_eq!(special(&vec![byte; length], 0), length, "byte {byte:#x}");
             }
         }
     }
@@ -86,9 +112,23 @@ mod tests {
         for (before, after) in
             [(0x21, 0x23), (0x23, 0x21), (0x5B, 0x5D), (0x5D, 0x5B), (0x20, 0xA2), (0xDC, 0x80)]
         {
-            for special in [b'"', b'\\', 0x1F, 0] {
-                let bytes = [before, before, special, after, special, after, before, after];
-                assert_eq!(plain(&bytes), 2);
+            for byte in [b'"', b'\\', 0x1F, 0] {
+                let mut bytes = [before; 24];
+                bytes[2..8].copy_from_slice(&[byte, after, byte, after, before, after]);
+                assert_eq!(special(&bytes, 0), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn plain_escapes_are_passed_and_others_are_not() {
+        let simple = br#"a\"b\\c\/d\b\f\n\r\t"#;
+        for (end, what) in
+            [(&b"\""[..], "a quote"), (br"\u0041", "a \\u"), (br"\x", "a wrong one"), (b"\\", "the end")]
+        {
+            for dull in 0..40 {
+                let text = [&simple[..], &b"x".repeat(dull), end].concat();
+                assert_eq!(end_of_text(&text, 0), simple.len() + dull, "{what}");
             }
         }
     }

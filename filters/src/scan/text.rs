@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::ScanError;
-use super::skim::plain;
+use super::skim::{end_of_text, special};
 
 /// What a string is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,29 +76,24 @@ impl Reader {
         self.start = start;
     }
 
-    /// Reads on at `at`; the first `dull` bytes there are known to be plain. `base` is the offset of `bytes` in the body.
-    /// Returns the index behind the closing quote, or `None` when the chunk ends first.
+    /// Reads on at `at`. `base` is the offset of `bytes` in the body. Returns the index behind the closing quote, or `None` when
+    /// the chunk ends first.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
         mut at: usize,
-        dull: usize,
         base: u64,
     ) -> Result<Option<usize>, ScanError> {
-        let mut dull = dull;
-        if self.usage == Use::Skip && self.escape == Escape::No {
-            at = skip_plain(bytes, at + dull);
-            dull = 0;
-        }
         loop {
             if self.escape == Escape::No {
-                if dull == 0 {
-                    dull = plain(&bytes[at..]);
-                }
-                if dull > 0 {
-                    self.run(&bytes[at..at + dull])?;
-                    at += dull;
-                    dull = 0;
+                if self.usage == Use::Skip {
+                    at = end_of_text(bytes, at);
+                } else {
+                    let end = special(bytes, at);
+                    if end > at {
+                        self.run(&bytes[at..end])?;
+                        at = end;
+                    }
                 }
             }
             let Some(&byte) = bytes.get(at) else { return Ok(None) };
@@ -201,19 +196,6 @@ impl Reader {
         let room = self.kept_max - self.kept.len();
         self.kept.extend_from_slice(&characters[..characters.len().min(room)]);
         Ok(())
-    }
-}
-
-/// Goes over everything up to the closing quote, or to what takes a closer look: a \u, something wrong, the chunk's end.
-#[inline]
-fn skip_plain(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    loop {
-        at += plain(&bytes[at..]);
-        match bytes.get(at..) {
-            Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => at += 2,
-            _ => return at,
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::signals::{Kind, OnlyId, Text};
-use super::watch::{NOWHERE, NodeId, ROOT, Watch};
+use super::watch::{NOWHERE, Node, NodeId, ROOT, Watch};
 use super::{DEPTH_MAX, KEYS_MAX, ScanError, Signals};
 
 /// The open brackets, and what was found so far. The brackets are bits; what is not watched leaves nothing behind.
@@ -11,20 +11,22 @@ use super::{DEPTH_MAX, KEYS_MAX, ScanError, Signals};
 pub(super) struct Walk {
     /// The node of the value under way, or of the one that comes next.
     node: NodeId,
-    depth: usize,
+    /// The node of the innermost object or array.
+    here: NodeId,
+    pub(super) depth: usize,
     /// Bit `d` is set when the bracket at depth `d` is a brace.
-    braces: u64,
-    /// The node at each depth.
+    pub(super) braces: u64,
+    /// The node around each bracket, as deep as anything is watched.
     nodes: [NodeId; DEPTH_MAX],
+    /// Where `here` is [`NOWHERE`]: the depth around the outermost bracket for which it is.
+    pub(super) dull_depth: usize,
     objects: SmallVec<[ReadObject; 4]>,
     /// Hashes of the keys of all open objects that are read.
     ///
-    /// The search for a duplicate is linear: for an ordinary object of a dozen keys that is the fastest. The worst that
-    /// anybody can send is object after object of `KEYS_MAX` tiny keys: 128 comparisons, at four a nanosecond, for some 7
-    /// bytes of body; such a body still goes at some 100 MB/s (`many_keys` in the benches).
+    /// The search for a duplicate is linear, but it is only made when the object's filter has the key: hardly ever, in an
+    /// ordinary object. The worst that anybody can send is object after object of `KEYS_MAX` tiny keys of one filter bit: 128
+    /// comparisons for some 7 bytes of body (`many_keys` in the benches comes near it).
     keys: SmallVec<[u64; 64]>,
-    /// The low half of each of them. Halves are searched first: machines of today compare four at once.
-    marks: SmallVec<[u32; 64]>,
     pub(super) signals: Signals,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Walk {
 struct ReadObject {
     /// Its keys' hashes begin here in [`Walk::keys`].
     keys_from: usize,
+    /// One bit of 256 for each of them, so that a key whose bit is not there is new.
+    filter: [u64; 4],
     /// The conditions on all of its keys that can still hold.
     only_slots: u64,
     only_id: Option<OnlyId>,
@@ -54,12 +58,13 @@ impl Walk {
     pub(super) fn new(watch: &Watch) -> Self {
         Self {
             node: ROOT,
+            here: NOWHERE,
             depth: 0,
             braces: 0,
             nodes: [NOWHERE; DEPTH_MAX],
+            dull_depth: 0,
             objects: SmallVec::new(),
             keys: SmallVec::new(),
-            marks: SmallVec::new(),
             signals: Signals::new(watch.held_at_first),
         }
     }
@@ -84,7 +89,23 @@ impl Walk {
     /// Are the innermost object's keys compared?
     #[inline]
     pub(super) fn is_in_read_object(&self) -> bool {
-        self.nodes[self.depth - 1] != NOWHERE
+        self.here != NOWHERE
+    }
+
+    /// Is nothing watched within the innermost object or array?
+    #[inline]
+    pub(super) fn is_dull(&self) -> bool {
+        self.here == NOWHERE && self.depth > 0
+    }
+
+    /// Something dull was passed, up to these open brackets.
+    pub(super) fn leave_dull(&mut self, depth: usize, braces: u64) {
+        self.depth = depth;
+        self.braces = braces;
+        self.node = NOWHERE;
+        if depth == self.dull_depth {
+            self.here = self.nodes[depth];
+        }
     }
 
     /// A bracket opens at byte `at`.
@@ -92,34 +113,44 @@ impl Walk {
         if self.depth == DEPTH_MAX {
             return Err(ScanError::TooDeep { at });
         }
-        if let Some(node) = watch.node(self.node) {
+        let node = watch.node(self.node);
+        if let Some(node) = node {
             if node.wants_value() {
                 self.signals.read(node, Kind::Container, None, at)?;
             }
             if brace {
-                let only_slots = node.only_slots();
-                self.objects.push(ReadObject { keys_from: self.keys.len(), only_slots, only_id: None });
+                self.objects.push(ReadObject {
+                    keys_from: self.keys.len(),
+                    filter: [0; 4],
+                    only_slots: node.only_slots,
+                    only_id: None,
+                });
             }
+        } else if !self.is_dull() {
+            self.dull_depth = self.depth;
         }
-        self.nodes[self.depth] = self.node;
+        self.nodes[self.depth] = self.here;
+        self.here = self.node;
         self.braces = self.braces & !(1 << self.depth) | u64::from(brace) << self.depth;
         self.depth += 1;
-        if !brace {
-            self.element(watch);
-        }
+        self.node = if brace { NOWHERE } else { node.map_or(NOWHERE, |node| node.each) };
         Ok(())
     }
 
     /// The innermost bracket closes at byte `at`.
     pub(super) fn close(&mut self, watch: &Watch, at: u64) -> Result<(), ScanError> {
         let brace = self.is_in_object();
+        let closed = std::mem::replace(&mut self.here, NOWHERE);
         self.depth -= 1;
+        // Below the outermost dull bracket lies nothing but dull ones, and the lane does not write theirs down.
+        if closed != NOWHERE || self.depth == self.dull_depth {
+            self.here = self.nodes[self.depth];
+        }
         if brace
-            && let Some(node) = watch.node(self.nodes[self.depth])
+            && let Some(node) = watch.node(closed)
             && let Some(object) = self.objects.pop()
         {
             self.keys.truncate(object.keys_from);
-            self.marks.truncate(object.keys_from);
             if let Some(id) = object.only_id {
                 self.signals.settle_id(node, object.only_slots, id, at)?;
             }
@@ -130,7 +161,7 @@ impl Walk {
     /// An element of the innermost array comes next.
     #[inline]
     pub(super) fn element(&mut self, watch: &Watch) {
-        self.node = watch.node(self.nodes[self.depth - 1]).map_or(NOWHERE, |node| node.each);
+        self.node = watch.node(self.here).map_or(NOWHERE, |node| node.each);
     }
 
     /// A member of an object that is not read begins.
@@ -140,32 +171,37 @@ impl Walk {
     }
 
     /// A member of an object that is read begins.
+    #[inline]
     pub(super) fn member(&mut self, watch: &Watch, key: Key<'_>) -> Result<(), ScanError> {
-        let node = watch.node(self.nodes[self.depth - 1]).expect("only asked of read objects");
+        let node = watch.node(self.here).expect("only asked of read objects");
         let object = self.objects.last_mut().expect("every open brace at a node is there");
-        let keys = &self.keys[object.keys_from..];
-        if has(&self.marks[object.keys_from..], mark(key.hash)) && keys.contains(&key.hash) {
+        let (word, bit) = filter_bit(key.hash);
+        let count = self.keys.len() - object.keys_from;
+        if object.filter[word] & bit != 0 && has(&self.keys[object.keys_from..], key.hash) {
             return Err(ScanError::DuplicateKey { at: key.start });
         }
-        if keys.len() == KEYS_MAX {
+        if count == KEYS_MAX {
             return Err(ScanError::TooManyKeys { at: key.start });
         }
+        object.filter[word] |= bit;
         self.keys.push(key.hash);
-        self.marks.push(mark(key.hash));
         let text = (key.bytes == key.kept.len()).then_some(key.kept);
-        for only in &node.onlys {
-            if !text.is_some_and(|text| only.keys.iter().any(|own| **own == *text)) {
-                object.only_slots &= !(1 << only.slot);
+        match text.and_then(|text| node.child(text, key.hash)) {
+            Some(child) => {
+                object.only_slots &= child.only_slots;
+                self.node = child.node;
+            }
+            None => {
+                object.only_slots = 0;
+                self.node = NOWHERE;
             }
         }
-        self.node = text.and_then(|text| node.child(text, key.hash)).unwrap_or(NOWHERE);
         Ok(())
     }
 
-    /// The value is this string.
+    /// The value, at `node`, is this string.
     #[inline]
-    pub(super) fn string(&mut self, watch: &Watch, text: Text<'_>) -> Result<(), ScanError> {
-        let Some(node) = watch.node(self.node).filter(|node| node.wants_value()) else { return Ok(()) };
+    pub(super) fn string(&mut self, node: &Node, text: Text<'_>) -> Result<(), ScanError> {
         if node.is_only_id
             && let Some(object) = self.objects.last_mut()
         {
@@ -184,15 +220,16 @@ impl Walk {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of the hash is what is wanted")]
-fn mark(hash: u64) -> u32 {
-    hash as u32
+/// A word of [`ReadObject::filter`], and a bit of it.
+#[inline]
+fn filter_bit(hash: u64) -> (usize, u64) {
+    ((hash >> 62) as usize, 1 << (hash >> 56 & 63))
 }
 
-/// Is `mark` among `marks`? In blocks without an early exit, so that the compiler can compare several at once.
-#[inline]
-fn has(marks: &[u32], mark: u32) -> bool {
-    let (blocks, rest) = marks.as_chunks::<16>();
-    blocks.iter().any(|block| block.iter().fold(false, |any, &own| any | (own == mark)))
-        || rest.contains(&mark)
+/// Is `hash` among `keys`? In blocks without an early exit, so that the compiler can compare several at once.
+#[inline(never)]
+fn has(keys: &[u64], hash: u64) -> bool {
+    let (blocks, rest) = keys.as_chunks::<16>();
+    blocks.iter().any(|block| block.iter().fold(false, |any, &own| any | (own == hash)))
+        || rest.contains(&hash)
 }

@@ -43,10 +43,14 @@ impl std::error::Error for TooManyPointers {}
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     keys: Vec<Child>,
+    /// The [`filter_bit`] of each of them.
+    filter: u64,
     /// The node of every element, when an array is here.
     pub(super) each: NodeId,
     pub(super) tests: Vec<Test>,
     pub(super) onlys: Vec<Only>,
+    /// Their slots, as a set.
+    pub(super) only_slots: u64,
     pub(super) is_model: bool,
     pub(super) is_cache_key: bool,
     /// It is the `id` of an object with an [`Only`].
@@ -61,11 +65,14 @@ pub(super) struct Node {
 
 /// A member that is watched, or leads to one.
 #[derive(Clone, Debug)]
-struct Child {
+pub(super) struct Child {
     /// Of the key: most other keys are told apart by it without a call.
     hash: u64,
     key: Box<[u8]>,
-    node: NodeId,
+    /// [`NOWHERE`] when the key only matters to an [`Only`].
+    pub(super) node: NodeId,
+    /// The slots of the [`Only`]s of this object that allow the key.
+    pub(super) only_slots: u64,
 }
 
 /// A signal that the value at a node decides alone.
@@ -87,11 +94,10 @@ pub(super) enum When {
     UnlessFalse,
 }
 
-/// A signal that an object's keys decide: `id` among them, and none outside the list.
+/// A signal that an object's keys decide: `id` among them, and none outside a list, which is kept key by key.
 #[derive(Clone, Debug)]
 pub(super) struct Only {
     pub(super) slot: u8,
-    pub(super) keys: Vec<Box<[u8]>>,
     pub(super) captures: bool,
 }
 
@@ -133,6 +139,7 @@ impl Watch {
     }
 
     /// The node `id`, or `None` for [`NOWHERE`].
+    #[inline]
     pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(usize::from(id))
     }
@@ -154,9 +161,12 @@ impl Watch {
                 When::UnlessFalse
             }
             Condition::OnlyKeys(keys) => {
-                let keys: Vec<Box<[u8]>> = keys.iter().map(|key| key.as_bytes().into()).collect();
-                self.longest_key(keys.iter().map(|key| key.len()).max().unwrap_or(0));
-                self.nodes[usize::from(node)].onlys.push(Only { slot, keys, captures });
+                for key in keys {
+                    let at = self.member(node, key);
+                    self.nodes[usize::from(node)].keys[at].only_slots |= 1 << slot;
+                }
+                self.nodes[usize::from(node)].onlys.push(Only { slot, captures });
+                self.nodes[usize::from(node)].only_slots |= 1 << slot;
                 let id = self.child(node, "id")?;
                 self.nodes[usize::from(id)].is_only_id = true;
                 self.take_text(id, HANDLE_BYTES_MAX);
@@ -201,14 +211,24 @@ impl Watch {
     }
 
     fn child(&mut self, node: NodeId, key: &str) -> Result<NodeId, TooManyPointers> {
-        let hash = Hash::of(key.as_bytes());
-        if let Some(child) = self.nodes[usize::from(node)].child(key.as_bytes(), hash) {
-            return Ok(child);
+        let at = self.member(node, key);
+        if self.nodes[usize::from(node)].keys[at].node == NOWHERE {
+            self.nodes[usize::from(node)].keys[at].node = self.add()?;
         }
-        let child = self.add()?;
-        self.nodes[usize::from(node)].keys.push(Child { hash, key: key.as_bytes().into(), node: child });
+        Ok(self.nodes[usize::from(node)].keys[at].node)
+    }
+
+    /// The index of `key` among the keys of `node`, where it is put if it is not there.
+    fn member(&mut self, node: NodeId, key: &str) -> usize {
+        let hash = Hash::of(key.as_bytes());
         self.longest_key(key.len());
-        Ok(child)
+        let node = &mut self.nodes[usize::from(node)];
+        let known = node.keys.iter().position(|child| *child.key == *key.as_bytes());
+        known.unwrap_or_else(|| {
+            node.keys.push(Child { hash, key: key.as_bytes().into(), node: NOWHERE, only_slots: 0 });
+            node.filter |= filter_bit(hash);
+            node.keys.len() - 1
+        })
     }
 
     fn each(&mut self, node: NodeId) -> Result<NodeId, TooManyPointers> {
@@ -234,9 +254,11 @@ impl Node {
     fn new() -> Self {
         Self {
             keys: Vec::new(),
+            filter: 0,
             each: NOWHERE,
             tests: Vec::new(),
             onlys: Vec::new(),
+            only_slots: 0,
             is_model: false,
             is_cache_key: false,
             is_only_id: false,
@@ -246,11 +268,15 @@ impl Node {
         }
     }
 
-    /// The node of the member `key`. A handful at most: a list is faster than a map. The key itself is compared too, because
-    /// whoever found a second key with the hash of `store` could say one thing to us and another to the upstream.
+    /// What is known of the member `key`. A handful at most: a list is faster than a map, and most other keys do not come that
+    /// far. The key itself is compared too, because whoever found a second key with the hash of `store` could say one thing
+    /// to us and another to the upstream.
     #[inline]
-    pub(super) fn child(&self, key: &[u8], hash: u64) -> Option<NodeId> {
-        self.keys.iter().find(|child| child.hash == hash && *child.key == *key).map(|child| child.node)
+    pub(super) fn child(&self, key: &[u8], hash: u64) -> Option<&Child> {
+        if self.filter & filter_bit(hash) == 0 {
+            return None;
+        }
+        self.keys.iter().find(|child| child.hash == hash && *child.key == *key)
     }
 
     /// Is anything to be done for a value here?
@@ -258,11 +284,12 @@ impl Node {
     pub(super) fn wants_value(&self) -> bool {
         self.wants_value
     }
+}
 
-    /// The slots of [`Self::onlys`], as a set.
-    pub(super) fn only_slots(&self) -> u64 {
-        self.onlys.iter().fold(0, |slots, only| slots | 1 << only.slot)
-    }
+/// One of 64 bits, by a key's hash.
+#[inline]
+fn filter_bit(hash: u64) -> u64 {
+    1 << (hash >> 58)
 }
 
 fn slot(index: usize) -> Result<u8, TooManyPointers> {
