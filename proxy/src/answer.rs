@@ -1,65 +1,65 @@
 //! The head of an endpoint's answer: what it must be to be believed, and what of it stays behind.
 //!
-//! pingora reads the framing of an answer as leniently as it can. An answer whose end two parsers could see at two places (RFC 9112,
-//! section 6.3) is an error here: it is not passed on, and its connection is not used again, so that what follows it
-//! is never taken for the answer to another request.
+//! An answer whose end two parsers could see at two places (RFC 9112, section 6.3) is not passed on, and its connection is not used
+//! again, so that what follows it is never taken for the answer to another request.
 
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use pingora_error::{Error, ErrorType, Result};
-use pingora_http::ResponseHeader;
+use crate::relay::head::{AnswerHead, number};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, StatusCode};
 use riparian_filters::rewrite;
+use smallvec::SmallVec;
 
-/// Checks an answer's framing.
-///
-/// # Errors
-/// When its end is ambiguous, or when it switches to a protocol that nobody asked for.
-pub(crate) fn check(response: &ResponseHeader) -> Result<()> {
-    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
-    let is_number = |text: &[u8]| (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    let fault = match (lengths.next(), codings.next()) {
-        _ if response.status == StatusCode::SWITCHING_PROTOCOLS => {
-            "a switch of protocols that nobody asked for"
+/// Whether an answer has one end, and switches to no protocol that nobody asked for.
+pub(crate) fn is_sound(head: &AnswerHead) -> bool {
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let framed = match (lengths.next(), codings.next()) {
+        (Some(_), Some(_)) => false,
+        (Some(length), None) => lengths.next().is_none() && number(length).is_some(),
+        (None, Some(coding)) => {
+            codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
         }
-        (Some(_), Some(_)) => "Content-Length with Transfer-Encoding",
-        (Some(length), None) if lengths.next().is_some() || !is_number(length.as_bytes()) => {
-            "Content-Length is no single number"
-        }
-        (None, Some(coding))
-            if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
-        {
-            "Transfer-Encoding is not chunked alone"
-        }
-        _ => return Ok(()),
+        (None, None) => true,
     };
-    Err(Error::explain(ErrorType::InvalidHTTPHeader, fault).into_up())
+    framed && head.status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Takes out what only the hop from the endpoint to us may say (RFC 9110, 7.6.1), and anything that claims to be ours.
-/// `Transfer-Encoding` and `Connection` stay for pingora, which reads the framing from them and writes its own.
-pub(crate) fn strip(response: &mut ResponseHeader) {
-    let leaving: Vec<_> = response
-        .headers
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let mut leaving: SmallVec<[HeaderName; 4]> = headers
         .keys()
-        .filter(|name| {
-            rewrite::is_ours(name.as_str())
-                || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te" | "trailer")
-        })
+        .filter(|name| is_of_the_hop(name.as_str()) || rewrite::is_ours(name.as_str()))
         .cloned()
         .collect();
-    for name in leaving {
-        response.remove_header(&name);
+    for nominated in headers.get_all(CONNECTION) {
+        let options = nominated.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        // How the body ends is not for the hop alone to say: that stays.
+        leaving.extend(
+            options
+                .filter_map(|option| HeaderName::from_bytes(option).ok())
+                .filter(|name| *name != CONTENT_LENGTH),
+        );
     }
+    for name in leaving {
+        headers.remove(name);
+    }
+}
+
+fn is_of_the_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn an_answer_has_one_end() {
-        let table: [(&[(&str, &str)], bool); 10] = [
+        let table: [(&[(&'static str, &'static str)], bool); 10] = [
             (&[], true),
             (&[("content-length", "2")], true),
             (&[("transfer-encoding", "Chunked")], true),
@@ -72,12 +72,32 @@ mod tests {
             (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false),
         ];
         for (lines, good) in table {
-            let mut response = ResponseHeader::build(200, None).unwrap();
+            let mut head = AnswerHead::new(StatusCode::OK);
             for (name, value) in lines {
-                response.append_header(*name, *value).unwrap();
+                head.headers.append(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(check(&response).is_ok(), good, "{lines:?}");
+            assert_eq!(is_sound(&head), good, "{lines:?}");
         }
-        assert!(check(&ResponseHeader::build(101, None).unwrap()).is_err(), "nobody asked for it");
+        assert!(!is_sound(&AnswerHead::new(StatusCode::SWITCHING_PROTOCOLS)), "nobody asked for it");
+    }
+
+    #[test]
+    fn what_is_of_the_hop_stays_behind() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-nominated, content-length"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("x-nominated", "hop"),
+            ("x-riparian-cloud", "forged"),
+            ("content-length", "2"),
+            ("x-request-id", "1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "x-request-id"]);
     }
 }

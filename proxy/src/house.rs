@@ -7,13 +7,15 @@ use crate::pins::PinTable;
 use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
+use pingora_core::connectors::http::v2::Connector;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The shared state. Requests read it without a lock: the snapshot is an `ArcSwap`, counters are atomics, and the pin table is
 /// touched only where there is a handle.
-#[derive(Debug)]
 pub struct House {
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
@@ -29,15 +31,31 @@ pub struct House {
     pub log: Log,
     /// True from SIGTERM on.
     pub draining: watch::Sender<bool>,
+    /// The same, to be asked without a lock.
+    pub drains: AtomicBool,
+    /// Makes connections to endpoints that speak TLS or HTTP/2.
+    pub(crate) connector: Connector,
     /// False until listeners are bound.
-    pub ready: std::sync::atomic::AtomicBool,
+    pub ready: AtomicBool,
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("House(..)")
+    }
 }
 
 impl House {
     /// Whether new work is refused from now on.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.drains.load(Ordering::Acquire)
+    }
+
+    /// Refuses new work from now on, and wakes whoever waits for some.
+    pub fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
+        self.draining.send_replace(true);
     }
 
     /// Keeps addresses fresh, pins swept and histograms folded, until the process drains.

@@ -15,9 +15,9 @@
 //! | 5 | **identify** | which session, whose? | [`riparian_filters::identify`] | no |
 //! | 6 | **recall** | where does that state live? | [`pins`]; skipped when there is no handle | no |
 //! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
-//! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`gateway`] | no |
+//! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`carry`] | no |
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`] | no |
-//! | 10 | **relay** | bytes both ways | pingora, behind [`hold`] and [`answer`] | I/O |
+//! | 10 | **relay** | bytes both ways | [`carry`], [`relay`], [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`] | never: a queue |
 //!
@@ -32,13 +32,12 @@
 
 mod admin;
 mod answer;
+mod carry;
 pub mod cli;
 pub mod credentials;
 pub mod endpoints;
 pub mod front;
 pub mod gate;
-pub mod gateway;
-mod hold;
 pub mod house;
 pub mod metrics;
 pub mod observe;
@@ -49,6 +48,8 @@ mod read;
 pub mod receive;
 pub mod record;
 pub mod refuse;
+mod relay;
 pub mod server;
 pub mod settle;
 pub mod snapshot;
+mod workers;

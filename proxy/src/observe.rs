@@ -3,8 +3,8 @@
 use crate::house::House;
 use crate::pins::Pin;
 use crate::record::Record;
+use crate::relay::head::AnswerHead;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use pingora_http::ResponseHeader;
 use riparian_config::Grade;
 use riparian_filters::identify::PinKey;
 use riparian_filters::learn::{Learned, Learner};
@@ -22,7 +22,7 @@ pub(crate) struct Observer {
 
 /// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state, and it
 /// succeeded.
-pub(crate) fn observe(house: &House, record: &Record, response: &ResponseHeader) -> Option<Observer> {
+pub(crate) fn observe(house: &House, record: &Record, response: &AnswerHead) -> Option<Observer> {
     let answer = record.snapshot.policy.answer(record.surface?)?;
     if record.grade() < Grade::Creates || !response.status.is_success() {
         return None;

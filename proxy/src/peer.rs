@@ -1,7 +1,7 @@
-//! A chosen endpoint as pingora's peer, with every timeout set, and what its failures mean.
+//! A chosen endpoint as pingora's peer, for TLS and HTTP/2, with every timeout set, and what its failures mean.
 
 use crate::endpoints::Ready;
-use crate::hold::LATE;
+use crate::relay::pool;
 use pingora_core::protocols::{ALPN, TcpKeepalive};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType};
@@ -11,15 +11,11 @@ use riparian_filters::policy::Place;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// An idle connection to an endpoint is closed after it: shorter than the 60 s after which load balancers close theirs, so
-/// that a request seldom meets a connection that is just going.
-const POOLED_IDLE: Duration = Duration::from_secs(50);
-
 /// Streams on one HTTP/2 connection; the RFC's suggested minimum (RFC 9113, 6.5.2), which every server allows.
 const H2_STREAMS: usize = 100;
 
 /// Finds a dead path under a stream that only waits. The kernel's own default is two hours.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+pub(crate) const KEEPALIVE: TcpKeepalive = TcpKeepalive {
     idle: Duration::from_secs(30),
     interval: Duration::from_secs(10),
     count: 3,
@@ -36,10 +32,10 @@ pub(crate) fn peer(place: &Place, ready: &Ready, address: SocketAddr) -> HttpPee
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect);
-    // `hold` keeps the exact deadlines of an answer; this one is behind them, should a task not be polled.
+    // The exact deadlines of an answer are kept by `carry`; this one is behind them.
     options.read_timeout = Some(timeouts.first_byte.max(timeouts.idle) + Duration::from_secs(5));
     options.write_timeout = Some(timeouts.idle);
-    options.idle_timeout = Some(POOLED_IDLE);
+    options.idle_timeout = Some(pool::IDLE);
     options.verify_cert = true;
     options.verify_hostname = true;
     options.ca = ready.ca.clone();
@@ -60,7 +56,6 @@ pub(crate) fn reason(error: &Error) -> Reason {
         | ErrorType::TLSHandshakeTimedout
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => Reason::UpstreamTimeout,
-        late if *late == LATE => Reason::UpstreamTimeout,
         ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
             Reason::TlsVerify
         }

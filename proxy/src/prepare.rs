@@ -2,50 +2,92 @@
 
 use crate::credentials::Proof;
 use crate::record::Record;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST};
-use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method};
-use pingora_error::{OrErr, Result};
+use crate::relay::head::{RequestHead, write_line};
+use crate::relay::upstream::Outgoing;
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
+use http::{HeaderName, Method};
 use pingora_http::RequestHeader;
+use riparian_config::HttpVersion;
 use riparian_filters::identify::SESSION_TAG;
 use riparian_filters::policy::EndpointId;
 use riparian_filters::rewrite;
+use std::borrow::Cow;
 
-/// Rewrites a copy of the client's head for `endpoint`. The credential goes on last, when no other choice can follow.
+/// Room for a usual head.
+const HEAD: usize = 2048;
+
+/// The client's head as `endpoint` is to see it; `None` when its target cannot be written, which the router rules out.
 pub(crate) fn prepare(
     record: &Record,
     endpoint: EndpointId,
     body_bytes: u64,
-    head: &mut RequestHeader,
-) -> Result<()> {
-    let policy = &record.snapshot.policy;
-    let place = policy.place(endpoint);
-    let ready = record.snapshot.ready(endpoint);
+    head: &RequestHead,
+) -> Option<Outgoing> {
     let target = target(record, endpoint, head);
-    strip(head, matches!(ready.proof, Proof::Passthrough));
+    match record.snapshot.policy.place(endpoint).endpoint.http_version {
+        HttpVersion::Http1 => {
+            let mut out = Vec::with_capacity(HEAD);
+            // Origin form on the wire (RFC 9112, 3.2.1).
+            for part in [head.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+            lines(record, endpoint, body_bytes, head, |name, value| write_line(&mut out, name, value));
+            out.extend_from_slice(b"\r\n");
+            Some(Outgoing::Http1(out))
+        }
+        HttpVersion::Http2 => {
+            // Scheme and authority come from the peer and `Host`.
+            let mut out = RequestHeader::build(head.method.clone(), target.as_bytes(), None).ok()?;
+            let mut whole = true;
+            lines(record, endpoint, body_bytes, head, |name, value| {
+                let name = HeaderName::from_bytes(name.as_bytes());
+                whole &= name.is_ok_and(|name| out.append_header(name, value).is_ok());
+            });
+            whole.then(|| Outgoing::Http2(Box::new(out)))
+        }
+    }
+}
 
-    // Origin form on the wire (RFC 9112, 3.2.1); HTTP/2 takes scheme and authority from the peer and `Host`.
-    let target =
-        PathAndQuery::try_from(target).or_err(pingora_error::ErrorType::InternalError, "rewritten target")?;
-    head.set_uri(target.into());
-    head.insert_header(HOST, place.authority.as_str())?;
+/// Each header line that goes out. The credential comes last, when no other choice can follow.
+fn lines(
+    record: &Record,
+    endpoint: EndpointId,
+    body_bytes: u64,
+    head: &RequestHead,
+    mut line: impl FnMut(&str, &[u8]),
+) {
+    let place = record.snapshot.policy.place(endpoint);
+    let ready = record.snapshot.ready(endpoint);
+    line(HOST.as_str(), place.authority.as_bytes());
+    let passthrough = matches!(ready.proof, Proof::Passthrough);
+    // Two credentials would be two identities; Azure's own header is the one that its SDK means.
+    let own = if head.headers.contains_key("api-key") { "api-key" } else { "authorization" };
+    let nominated = nominated(head);
+    let baggage = record.snapshot.policy.config.sessions.baggage && session(record).is_some();
+    for (name, value) in &head.headers {
+        let name = name.as_str();
+        let credential = passthrough && name == own;
+        let replaced = baggage && name == "baggage";
+        if credential || !(replaced || rewrite::stays_behind(name, nominated.as_deref())) {
+            line(name, value.as_bytes());
+        }
+    }
     // The answer must be readable, for handles are learned from it.
-    head.insert_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    line(ACCEPT_ENCODING.as_str(), b"identity");
     if body_bytes > 0 || has_body(&head.method) {
-        head.insert_header(CONTENT_LENGTH, body_bytes)?;
+        line(CONTENT_LENGTH.as_str(), body_bytes.to_string().as_bytes());
     }
-    tag(record, head)?;
+    tag(record, head, &mut line);
     if let Proof::Header(name, value) = &ready.proof {
-        head.insert_header(name.clone(), value.clone())?;
+        line(name.as_str(), value.as_bytes());
     }
-    Ok(())
 }
 
 fn has_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn target(record: &Record, endpoint: EndpointId, head: &RequestHeader) -> String {
+fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
     let (path, query) = (head.uri.path(), head.uri.query());
     match policy.recognise(head.method.as_str(), path) {
@@ -56,47 +98,39 @@ fn target(record: &Record, endpoint: EndpointId, head: &RequestHeader) -> String
     }
 }
 
-fn strip(head: &mut RequestHeader, passthrough: bool) {
-    // One list, over however many lines it was spread.
-    let lines = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let connection = lines.collect::<Vec<_>>().join(",");
-    let leaving: Vec<HeaderName> = head
-        .headers
-        .keys()
-        .filter(|name| {
-            let credential = passthrough && matches!(name.as_str(), "authorization" | "api-key");
-            !credential && rewrite::stays_behind(name.as_str(), Some(&connection))
-        })
-        .cloned()
-        .collect();
-    for name in leaving {
-        head.remove_header(&name);
+/// What `Connection` nominates: one list, over however many lines it was spread.
+fn nominated(head: &RequestHead) -> Option<Cow<'_, str>> {
+    let mut lines = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let first = lines.next()?;
+    let mut all = Cow::Borrowed(first);
+    for further in lines {
+        let all = all.to_mut();
+        all.push(',');
+        all.push_str(further);
     }
-    if passthrough && head.headers.contains_key("api-key") {
-        // Two credentials would be two identities; Azure's own header is the one that its SDK means.
-        head.remove_header(&AUTHORIZATION);
-    }
+    Some(all)
+}
+
+/// Tenant and session, when there is one.
+fn session(record: &Record) -> Option<String> {
+    let decision = record.decision.as_ref()?;
+    Some(record.snapshot.policy.keys.tag(decision.tenant, decision.session?.id))
 }
 
 /// The session travels with the request: as our tag, and in W3C baggage if configured.
-fn tag(record: &Record, head: &mut RequestHeader) -> Result<()> {
-    let Some(decision) = &record.decision else { return Ok(()) };
-    let Some(session) = decision.session else { return Ok(()) };
-    let policy = &record.snapshot.policy;
-    let tag = policy.keys.tag(decision.tenant, session.id);
-    if policy.config.sessions.baggage {
+fn tag(record: &Record, head: &RequestHead, line: &mut impl FnMut(&str, &[u8])) {
+    let Some(tag) = session(record) else { return };
+    if record.snapshot.policy.config.sessions.baggage {
         // W3C Baggage, 3.3: a list of members, joined by commas; what others put there stays.
         let member = format!("riparian.session={tag}");
         let others = head.headers.get_all("baggage").iter().filter_map(|value| value.to_str().ok());
-        let all: Vec<String> = others
+        let all: Vec<&str> = others
             .flat_map(|list| list.split(','))
             .map(str::trim)
             .filter(|one| !one.is_empty() && !one.starts_with("riparian.session"))
-            .map(str::to_owned)
-            .chain([member])
+            .chain([member.as_str()])
             .collect();
-        head.insert_header("baggage", all.join(","))?;
+        line("baggage", all.join(",").as_bytes());
     }
-    head.insert_header(SESSION_TAG, tag)?;
-    Ok(())
+    line(SESSION_TAG.as_str(), tag.as_bytes());
 }

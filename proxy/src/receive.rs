@@ -1,16 +1,16 @@
 //! Stages 1 to 8 as they meet a live session: admit, recognise, scan, classify, identify, recall, judge, select.
 
 use crate::gate::HeldBytes;
-use crate::hold::Held;
 use crate::house::House;
 use crate::pins::Pin;
 use crate::read::Reader;
 use crate::record::Record;
 use crate::refuse::Refusal;
+use crate::relay::client::{BodyFault, Client, Held};
+use crate::relay::head::{RequestHead, number};
+use crate::relay::timer::Timer;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use pingora_error::{Error, ErrorType};
-use pingora_proxy::Session;
 use riparian_config::{Balance, Timestamp};
 use riparian_filters::classify::{self, Body, Classified, HandlePlace};
 use riparian_filters::decide::{Moment, Recalled, decide};
@@ -29,8 +29,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) body: Held,
-    /// Gives the bytes back when the request is over.
-    pub(crate) held: HeldBytes,
+    /// Gives the bytes back when the body is not needed any more.
+    _held: HeldBytes,
     /// Where the model's name stands.
     pub(crate) span: ModelSpan,
     /// The form of the client's path, when it is recognised.
@@ -55,21 +55,21 @@ impl From<Refusal> for Stop {
 /// Receives a request; its record is filled in on the way, also when it is refused.
 pub(crate) async fn receive(
     house: &Arc<House>,
-    session: &mut Session,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
     record: &mut Record,
     random: [u8; 16],
 ) -> Result<Received, Stop> {
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
-    admit(session, policy)?;
-    let request = session.req_header();
-    let (method, path) = (request.method.clone(), request.uri.path().to_owned());
-    let recognised = policy.recognise(method.as_str(), &path);
+    admit(head, policy)?;
+    let recognised = policy.recognise(head.method.as_str(), head.uri.path());
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     let form = recognised.as_ref().map(|recognised| recognised.form);
 
-    let mut reader = Reader::new(&session.req_header().headers, policy, recognised.as_ref())?;
-    let (body, held) = hold(house, session, policy, &mut reader).await?;
+    let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
+    let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
     record.request_bytes = body.bytes;
     let read = reader.finish()?;
 
@@ -84,13 +84,7 @@ pub(crate) async fn receive(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let decision = conclude(
-        policy,
-        &session.req_header().headers,
-        &classified,
-        |key| recall(house, policy, key),
-        moment,
-    );
+    let decision = conclude(policy, &head.headers, &classified, |key| recall(house, policy, key), moment);
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
     let refusal = match &decision.verdict {
@@ -100,7 +94,7 @@ pub(crate) async fn receive(
     record.decision = Some(decision);
     match refusal {
         Some(refusal) => Err(refusal.into()),
-        None => Ok(Received { body, held, span, form }),
+        None => Ok(Received { body, _held: held, span, form }),
     }
 }
 
@@ -140,14 +134,9 @@ pub(crate) fn conclude(
     decide(policy, classified, tenant, named, Recalled { owners: &owners, lineage }, moment)
 }
 
-fn admit(session: &mut Session, policy: &Policy) -> Result<(), Refusal> {
-    let request = session.req_header();
-    let head = Head {
-        method: &request.method,
-        path: request.uri.path(),
-        query: request.uri.query(),
-        headers: &request.headers,
-    };
+fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
+    let head =
+        Head { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     head::check(&head, head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
 }
 
@@ -161,77 +150,60 @@ pub(crate) fn head_limits(policy: &Policy) -> HeadLimits {
 /// Reads the body as it arrives, into memory and through the scanner, within time and space.
 async fn hold(
     house: &Arc<House>,
-    session: &mut Session,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
     policy: &Policy,
     reader: &mut Reader<'_>,
 ) -> Result<(Held, HeldBytes), Stop> {
     let limits = &policy.config.limits;
     let (mut body, mut held) = (Held::default(), house.gate.hold());
-    if session.as_mut().is_body_empty() {
+    if client.has_no_body() {
         return Ok((body, held));
     }
-    if session.get_header(CONTENT_LENGTH).is_some_and(|length| exceeds(length.as_bytes(), limits.body)) {
+    if head
+        .headers
+        .get(CONTENT_LENGTH)
+        .is_some_and(|length| number(length).is_none_or(|length| length > limits.body))
+    {
         return Err(too_large(limits.body).into());
     }
     let read = async {
-        go_ahead(session).await?;
-        while let Some(chunk) = session.as_mut().read_request_body().await.map_err(|error| {
-            // To pingora such a body has ended; but where the next request would begin is anybody's guess.
-            session.set_keepalive(None);
-            broken(&error)
-        })? {
-            if chunk.is_empty() {
-                continue;
-            }
-            if body.bytes + chunk.len() as u64 > limits.body {
+        if expects(head) {
+            // No endpoint is chosen yet that could.
+            client.go_ahead(limits.idle).await.map_err(|_| Stop::Gone)?;
+        }
+        while let Some(arrived) = client.body(&mut body).await.map_err(broken)? {
+            if arrived.total() > limits.body {
                 return Err(too_large(limits.body).into());
             }
-            if !held.grow(chunk.len(), limits.held_bodies) {
+            if !held.grow(arrived.bytes().len(), limits.held_bodies) {
                 return Err(Refusal::from(Reason::Overloaded).into());
             }
-            reader.feed(&chunk)?;
-            body.push(chunk);
+            reader.feed(arrived.bytes())?;
         }
         Ok(())
     };
-    match tokio::time::timeout(limits.body_within, read).await {
-        Ok(result) => result.map(|()| (body, held)),
-        Err(_) => Err(Refusal::from(Reason::BodyTimeout).into()),
+    match timer.within(tokio::time::Instant::now() + limits.body_within, read).await {
+        Some(result) => result.map(|()| (body, held)),
+        None => Err(Refusal::from(Reason::BodyTimeout).into()),
     }
 }
 
 /// What a body that could not be read to its end means.
-fn broken(error: &Error) -> Stop {
-    match error.etype() {
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => Stop::Gone,
-        ErrorType::ReadTimedout => Refusal::from(Reason::BodyTimeout).into(),
-        _ => Refusal::with(Reason::BodyMalformed, "its framing is broken").into(),
+fn broken(fault: BodyFault) -> Stop {
+    match fault {
+        BodyFault::Gone => Stop::Gone,
+        BodyFault::Malformed => Refusal::with(Reason::BodyMalformed, "its framing is broken").into(),
     }
 }
 
-fn exceeds(length: &[u8], limit: u64) -> bool {
-    std::str::from_utf8(length)
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok())
-        .is_none_or(|length| length > limit)
+fn expects(head: &RequestHead) -> bool {
+    head.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn too_large(limit: u64) -> Refusal {
     Refusal::with(Reason::BodyTooLarge, format!("limits.body is {limit} bytes"))
-}
-
-/// Answers `Expect: 100-continue` ourselves: no endpoint is chosen yet that could.
-async fn go_ahead(session: &mut Session) -> Result<(), Refusal> {
-    let expects = session
-        .get_header(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if expects {
-        // A final answer that comes before the body has ended would turn keep-alive off; an interim one must not.
-        session.as_mut().set_close_on_response_before_downstream_finish(false);
-        session.as_mut().write_continue_response().await.map_err(|_| Refusal::from(Reason::Internal))?;
-        session.as_mut().set_close_on_response_before_downstream_finish(true);
-    }
-    Ok(())
 }
 
 /// Where does a handle's state live?

@@ -2,12 +2,10 @@
 
 use crate::metrics::Outcome;
 use crate::snapshot::Snapshot;
-use http::HeaderValue;
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
-use riparian_filters::identify::{Session, SessionSource};
+use riparian_filters::identify::{SESSION_TAG, Session, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use std::fmt;
 use std::sync::Arc;
@@ -131,31 +129,28 @@ impl Record {
     }
 
     /// Puts our headers on the answer, in place of any that are there.
-    ///
-    /// # Errors
-    /// Never in practice: every value is a word, a name or hex.
-    pub fn tag(&self, response: &mut ResponseHeader) -> Result<()> {
+    pub fn tag(&self, headers: &mut HeaderMap) {
         let session = self.decision.as_ref().and_then(|decision| Some((decision.tenant, decision.session?)));
         // A session that was made for this request begins only when the request goes on.
         let begun = |session: &Session| self.reason.allows() || session.source != SessionSource::Minted;
         if let Some((tenant, session)) = session.filter(|(_, session)| begun(session)) {
             let tag = self.snapshot.policy.keys.tag(tenant, session.id);
-            response.insert_header(riparian_filters::identify::SESSION_TAG, tag)?;
+            headers.insert(SESSION_TAG, text(&tag));
         }
         if !self.snapshot.policy.config.telemetry.response_headers {
-            return Ok(());
+            return;
         }
         let (cloud, endpoint) = self.place();
-        response.insert_header("x-riparian-decision", self.id.to_string())?;
-        response.insert_header("x-riparian-cloud", text(cloud))?;
-        response.insert_header("x-riparian-endpoint", text(endpoint))?;
-        response.insert_header("x-riparian-grade", HeaderValue::from_static(self.grade().as_str()))?;
-        response.insert_header("x-riparian-class", HeaderValue::from_static(self.class().as_str()))?;
-        response.insert_header("x-riparian-reason", HeaderValue::from_static(self.reason.as_str()))?;
-        Ok(())
+        let mut ours = |name, value| headers.insert(HeaderName::from_static(name), value);
+        ours("x-riparian-decision", text(&self.id.to_string()));
+        ours("x-riparian-cloud", text(cloud));
+        ours("x-riparian-endpoint", text(endpoint));
+        ours("x-riparian-grade", HeaderValue::from_static(self.grade().as_str()));
+        ours("x-riparian-class", HeaderValue::from_static(self.class().as_str()));
+        ours("x-riparian-reason", HeaderValue::from_static(self.reason.as_str()));
     }
 }
 
 fn text(name: &str) -> HeaderValue {
-    HeaderValue::from_str(name).expect("names are checked to be ASCII without control bytes")
+    HeaderValue::from_str(name).expect("names are checked to be ASCII, and tags are hexadecimal")
 }

@@ -5,14 +5,15 @@
 //! those, and says `x-should-retry: false` besides. The message names no host, no credential and no other tenant.
 
 use crate::record::Record;
+use crate::relay::buffer::{self, Buffer};
+use crate::relay::client::{Client, Unreachable};
+use crate::relay::head::AnswerHead;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use riparian_filters::decision::Reason;
 use serde_json::json;
+use std::time::Duration;
 
 /// A refusal, with what the client may know.
 #[derive(Clone, Debug)]
@@ -84,55 +85,50 @@ impl Refusal {
         self.reason.is_passing().then(|| record.retry_after_seconds())
     }
 
-    /// Status, headers and body.
-    ///
-    /// # Errors
-    /// Never in practice: every name and value is a valid one.
-    pub fn response(&self, record: &Record) -> Result<(ResponseHeader, Bytes)> {
+    /// Head and body.
+    fn answer(&self, record: &Record) -> (AnswerHead, Bytes) {
         let body = self.body(record);
-        let mut response = ResponseHeader::build(self.status, Some(14))?;
-        response.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-        response.insert_header(CONTENT_LENGTH, body.len())?;
-        response.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut head = AnswerHead::new(status);
+        let headers = &mut head.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self.retry_after(record) {
-            Some(seconds) => response.insert_header(RETRY_AFTER, seconds)?,
-            None => response.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"))?,
-        }
+            Some(seconds) => headers.insert(RETRY_AFTER, seconds.into()),
+            None => headers.insert(SHOULD_RETRY, HeaderValue::from_static("false")),
+        };
         if self.reason == Reason::UpgradeRefused {
             // RFC 9110, 15.5.22: the answer must say what to upgrade to; plain HTTP is what is on offer.
-            response.insert_header(http::header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))?;
+            headers.insert(http::header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
         }
         if self.reason == Reason::MethodRefused {
-            response.insert_header(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"))?;
+            headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
         }
-        record.tag(&mut response)?;
-        Ok((response, body))
+        record.tag(headers);
+        (head, body)
     }
 
-    /// Answers over a session. The connection is closed behind it when the request's body has not been read to its end, or when
-    /// what follows may be meant for another protocol.
-    pub(crate) async fn send(&self, session: &mut Session, record: &Record) -> Result<()> {
-        let unread = !session.as_mut().is_body_done();
-        self.write(session, record, unread || self.reason == Reason::UpgradeRefused).await
-    }
-
-    /// Answers over a session whose connection is closed behind it.
-    pub(crate) async fn send_and_close(&self, session: &mut Session, record: &Record) -> Result<()> {
-        self.write(session, record, true).await
-    }
-
-    async fn write(&self, session: &mut Session, record: &Record, close: bool) -> Result<()> {
-        let (mut response, body) = self.response(record)?;
-        if close {
-            session.set_keepalive(None);
-            if session.req_header().version != http::Version::HTTP_2 {
-                response.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
-            }
+    /// Answers a client. The connection is closed behind it when the request's body has not been read to its end, or when what
+    /// follows may be meant for another protocol.
+    pub(crate) async fn send(
+        &self,
+        client: &mut Client<'_>,
+        record: &Record,
+        within: Duration,
+    ) -> Result<(), Unreachable> {
+        if !client.has_read_body() || self.reason == Reason::UpgradeRefused {
+            client.close_behind();
         }
-        let no_body = session.req_header().method == http::Method::HEAD;
-        session.write_response_header(Box::new(response), no_body).await?;
-        if !no_body {
-            session.write_response_body(Some(body), true).await?;
+        let (head, body) = self.answer(record);
+        let without = record.method == http::Method::HEAD;
+        client.head(head, &record.method, without)?;
+        if without {
+            return client.end(None, within).await;
+        }
+        let mut pieces = body.chunks(buffer::SIZE).peekable();
+        while let Some(piece) = pieces.next() {
+            client.write(Buffer::with(piece), pieces.peek().is_none(), within).await?;
         }
         Ok(())
     }

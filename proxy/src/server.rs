@@ -2,21 +2,19 @@
 
 use crate::admin;
 use crate::credentials::{SecretFault, Secrets};
-use crate::front::{Front, Transport, acceptor};
+use crate::front::{Front, Http2App, Transport, acceptor};
 use crate::gate::{Gate, RetryBudget};
-use crate::gateway::Gateway;
 use crate::house::House;
 use crate::metrics::Metrics;
 use crate::pins::PinTable;
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
+use crate::workers::Workers;
 use arc_swap::ArcSwap;
-use pingora_core::apps::HttpServerOptions;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v2::Connector;
 use pingora_core::listeners::tls::Acceptor;
-use pingora_core::protocols::http::v2::server::H2Options;
-use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::HttpProxy;
-use riparian_config::{Config, Faults, Limits, Listener, ListenerProtocol};
+use riparian_config::{Config, Faults, Listener, ListenerProtocol};
 use riparian_filters::identify::Keys;
 use std::fmt;
 use std::net::SocketAddr;
@@ -45,6 +43,8 @@ pub enum StartFault {
     Tls(String, String),
     /// The access log cannot be opened.
     Log(std::io::Error),
+    /// No thread can be had.
+    Threads(std::io::Error),
     /// Something changed that only a restart can change.
     Restart(&'static str),
 }
@@ -66,6 +66,7 @@ impl fmt::Display for StartFault {
             }
             Self::Tls(name, what) => write!(f, "listener {name}: {what}"),
             Self::Log(error) => write!(f, "telemetry.access_log: {error}"),
+            Self::Threads(error) => write!(f, "no worker thread can be had: {error}"),
             Self::Restart(what) => write!(f, "{what} cannot change while running; restart to change it"),
         }
     }
@@ -83,7 +84,8 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     secrets: Secrets,
     acceptors: Vec<(String, Arc<ArcSwap<Acceptor>>)>,
-    proxy: Arc<HttpProxy<Gateway>>,
+    http2: Arc<Http2App>,
+    workers: Arc<Workers>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -91,19 +93,25 @@ pub struct Running {
 const BACKLOG: u32 = 1024;
 
 impl Running {
-    /// Starts a proxy from the text of a file. Must be called inside a multi-threaded tokio runtime.
+    /// Starts a proxy from the text of a file, with a worker thread a core. Must be called inside a tokio runtime, which accepts
+    /// connections, serves the admin listener and does what is due now and then.
     ///
     /// # Errors
     /// Whatever stands in the way; then nothing is left running.
     pub async fn start(text: &str, file: &str) -> Result<Self, StartFault> {
-        Self::start_with(text, file, Secrets::system()).await
+        Self::start_with(text, file, Secrets::system(), cores()).await
     }
 
-    /// The same, with variables given in the stead of the environment's.
+    /// The same, with variables given in the stead of the environment's, and with so many threads.
     ///
     /// # Errors
     /// The same.
-    pub async fn start_with(text: &str, file: &str, secrets: Secrets) -> Result<Self, StartFault> {
+    pub async fn start_with(
+        text: &str,
+        file: &str,
+        secrets: Secrets,
+        threads: usize,
+    ) -> Result<Self, StartFault> {
         // Several proxies may live in one process (tests do that); the first one installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config::parse(text, file).map_err(StartFault::Config)?;
@@ -121,6 +129,8 @@ impl Running {
             budget: RetryBudget::default(),
             log,
             draining: watch::Sender::new(false),
+            drains: AtomicBool::new(false),
+            connector: Connector::new(Some(ConnectorOptions::new(H2_IDLE_MAX))),
             ready: AtomicBool::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
@@ -128,9 +138,18 @@ impl Running {
         in_force(&house, None);
         house.resolve().await;
 
-        let proxy = proxy(&house, &config.limits);
-        let mut running =
-            Self { house, listeners: vec![], admin: None, secrets, acceptors: vec![], proxy, tasks: vec![] };
+        let http2 = Arc::new(Http2App::new(&house, &config.limits));
+        let workers = Arc::new(Workers::start(threads).map_err(StartFault::Threads)?);
+        let mut running = Self {
+            house,
+            listeners: vec![],
+            admin: None,
+            secrets,
+            acceptors: vec![],
+            http2,
+            workers,
+            tasks: vec![],
+        };
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
         running.house.ready.store(true, Ordering::Release);
@@ -148,7 +167,7 @@ impl Running {
             let transport = self.transport(listener)?;
             self.listeners.push((listener.name.to_string(), address));
             fronts.push((
-                Front { proxy: Arc::clone(&self.proxy), house: Arc::clone(&self.house), transport },
+                Front { house: Arc::clone(&self.house), http2: Arc::clone(&self.http2), transport },
                 socket,
             ));
         }
@@ -157,7 +176,10 @@ impl Running {
             self.admin = socket.local_addr().ok();
             self.tasks.push(tokio::spawn(admin::serve(Arc::clone(&self.house), socket)));
         }
-        self.tasks.extend(fronts.into_iter().map(|(front, socket)| tokio::spawn(front.accept(socket))));
+        let accept = |(front, socket): (Front, TcpListener)| {
+            tokio::spawn(front.accept(socket, Arc::clone(&self.workers)))
+        };
+        self.tasks.extend(fronts.into_iter().map(accept));
         Ok(())
     }
 
@@ -215,7 +237,7 @@ impl Running {
     /// client has its part in that) are left after a few seconds. True when every request ended by itself.
     pub async fn drain(self) -> bool {
         let house = &self.house;
-        house.draining.send_replace(true);
+        house.drain();
         let within = house.snapshot.load().policy.config.limits.drain_within;
         // Connections and not requests: between a head's last byte and its request's beginning there is a moment in
         // which only the connection counts.
@@ -242,7 +264,7 @@ const CLOSING: Duration = Duration::from_secs(3);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.house.draining.send_replace(true);
+        self.house.drain();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
@@ -309,42 +331,13 @@ fn listen(name: &str, address: SocketAddr) -> Result<TcpListener, StartFault> {
     open().map_err(|error| StartFault::Bind(name.to_owned(), address, error))
 }
 
-fn proxy(house: &Arc<House>, limits: &Limits) -> Arc<HttpProxy<Gateway>> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let conf = ServerConf {
-        threads,
-        // Idle connections to endpoints in all; each costs a descriptor and a few KiB.
-        upstream_keepalive_pool_size: 1024usize.div_ceil(threads),
-        // Attempts are counted by the gateway against `retries.attempts`; this bound is behind it.
-        max_retries: 17,
-        ..ServerConf::default()
-    };
-    let mut proxy = HttpProxy::new(Gateway { house: Arc::clone(house) }, Arc::new(conf));
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(limits.keepalive);
-    proxy.server_options = Some(options);
-    proxy.h2_options = Some(h2(limits));
-    proxy.handle_init_modules();
-    Arc::new(proxy)
-}
+/// Idle HTTP/2 connections to endpoints; each carries a hundred streams.
+const H2_IDLE_MAX: usize = 128;
 
-/// Complete, because pingora's own safe defaults go when any are given.
-fn h2(limits: &Limits) -> H2Options {
-    let mut options = H2Options::new();
-    options
-        .max_concurrent_streams(128)
-        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
-        // Streams that were reset and still take memory (CVE-2023-44487), by the peer and by us.
-        .max_concurrent_reset_streams(32)
-        .max_pending_accept_reset_streams(32)
-        .max_local_error_reset_streams(Some(128))
-        .max_frame_size(16 * 1024)
-        // What a client may send ahead of our reading: one stream's share, and a connection's.
-        .initial_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_send_buffer_size(64 * 1024);
-    options
+/// One worker thread for each core that we may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Reads a configuration's file.

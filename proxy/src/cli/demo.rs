@@ -8,7 +8,7 @@ mod show;
 use super::Found;
 use super::run::log_to_stderr;
 use crate::credentials::Secrets;
-use crate::server::{Running, StartFault};
+use crate::server::{Running, StartFault, cores};
 use clouds::Clouds;
 use riparian_loadtest::{Mix, Plan, Report, Rules, drive, oracle};
 use std::io::{IsTerminal, Write};
@@ -116,11 +116,11 @@ impl Demo {
 async fn start(clouds: &Clouds) -> Result<Running, String> {
     let text = clouds.place(CONFIG);
     let secrets = || Secrets::with_variables(clouds.keys());
-    match Running::start_with(&text, "config/examples/demo.yaml", secrets()).await {
+    match Running::start_with(&text, "config/examples/demo.yaml", secrets(), cores()).await {
         Err(StartFault::Bind(_, address, error)) => {
             println!("{address} cannot be listened on ({error}), so the demo takes free ports.");
             let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:9901", "127.0.0.1:0");
-            Running::start_with(&text, "config/examples/demo.yaml", secrets())
+            Running::start_with(&text, "config/examples/demo.yaml", secrets(), cores())
                 .await
                 .map_err(|fault| fault.to_string())
         }

@@ -1,6 +1,7 @@
 //! `riparian run`: until a signal ends it.
 
 use super::{ConfigFile, Found, text};
+use crate::credentials::Secrets;
 use crate::server::{self, Running, StartFault};
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -28,15 +29,13 @@ impl Run {
             Ok(text) => text,
             Err(found) => return found,
         };
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = self.threads {
-            builder.worker_threads(usize::from(threads));
-        }
-        let runtime = match builder.enable_all().build() {
+        // Requests have threads of their own; this one accepts, and does what is due now and then.
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return Found::Usage(format!("no runtime can be had: {error}")),
         };
-        let found = runtime.block_on(serve(&text, &self.config.config));
+        let threads = self.threads.map_or_else(server::cores, usize::from);
+        let found = runtime.block_on(serve(&text, &self.config.config, threads));
         // Streams that were not given time to end are cut here, where their peers can see it.
         runtime.shutdown_background();
         found
@@ -58,14 +57,14 @@ pub(super) fn log_to_stderr() {
     let _ = tracing_subscriber::registry().with(lines).with(filter).with(ours).try_init();
 }
 
-async fn serve(text: &str, path: &Path) -> Found {
+async fn serve(text: &str, path: &Path, threads: usize) -> Found {
     // Before the first word that it is there: a signal that comes then must not end the process.
     let (mut hangup, mut terminate, mut interrupt) = match signals() {
         Ok(signals) => signals,
         Err(error) => return Found::Usage(format!("signals cannot be listened for: {error}")),
     };
     let file = path.display().to_string();
-    let running = match Running::start(text, &file).await {
+    let running = match Running::start_with(text, &file, Secrets::system(), threads).await {
         Ok(running) => running,
         Err(fault) => {
             say(&fault);

@@ -1,0 +1,395 @@
+//! The life of a request, from its head to its settlement: the stages of the crate's doc, in their order.
+
+use crate::answer;
+use crate::endpoints::AtEndpoint;
+use crate::house::House;
+use crate::metrics::Outcome;
+use crate::observe::{Observer, observe};
+use crate::prepare::prepare;
+use crate::receive::{Received, Stop, receive};
+use crate::record::{DecisionId, Record};
+use crate::refuse::Refusal;
+use crate::relay::client::{Client, Unreachable};
+use crate::relay::head::{AnswerHead, RequestHead};
+use crate::relay::timer::Timer;
+use crate::relay::upstream::{Broken, Next, Upstream};
+use crate::settle::settle;
+use bytes::Bytes;
+use http::header;
+use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::policy::{EndpointId, Place};
+use riparian_filters::rewrite::{self, ModelSpan};
+use std::future::Future;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Settles a request when it is over, however that comes about: also when its task is dropped.
+struct Settling<'h> {
+    house: &'h House,
+    record: Record,
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        settle(&self.record, &self.house.metrics, &self.house.log);
+    }
+}
+
+/// Carries one request.
+pub(crate) async fn carry(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
+) {
+    let snapshot = house.snapshot.load_full();
+    let let_in = house.gate.enter(snapshot.policy.config.limits.streams);
+    house.budget.request();
+    let (id, random) = rand::random::<(u64, [u8; 16])>();
+    let record = Record::new(DecisionId(id), snapshot, head.method.clone(), std::time::Instant::now());
+    let mut settling = Settling { house, record };
+    let record = &mut settling.record;
+    if house.is_draining() {
+        client.close_behind();
+    }
+    let received = match &let_in {
+        Some(_) => receive(house, client, head, timer, record, random).await,
+        None => Err(Refusal::from(Reason::Overloaded).into()),
+    };
+    let received = match received {
+        Ok(received) => received,
+        Err(Stop::Gone) => {
+            record.outcome = Outcome::ClientAbort;
+            return client.close_behind();
+        }
+        Err(Stop::Refuse(refusal)) => return refuse(client, record, &refusal, Outcome::Refused).await,
+    };
+    let carried = Carry { house, client, head, timer, record }.forward(received).await;
+    match carried {
+        Ok(()) => record.outcome = outcome(record.status),
+        Err(Failed::Gone) => {
+            record.outcome = Outcome::ClientAbort;
+            client.close_behind();
+        }
+        Err(Failed::Cut) => {
+            record.outcome = Outcome::Truncated;
+            client.cut();
+        }
+        Err(Failed::Unanswered(reason)) => {
+            let refusal = Refusal::from(told(record, reason));
+            refuse(client, record, &refusal, Outcome::Failed).await;
+        }
+    }
+}
+
+async fn refuse(client: &mut Client<'_>, record: &mut Record, refusal: &Refusal, outcome: Outcome) {
+    record.reason = refusal.reason;
+    record.outcome = outcome;
+    record.status = refusal.status;
+    let within = record.snapshot.policy.config.limits.idle;
+    if refusal.send(client, record, within).await.is_err() {
+        // There was nobody to tell.
+        client.close_behind();
+    }
+}
+
+/// An answer that ended was passed on whole; by its status it was a success or not.
+fn outcome(status: u16) -> Outcome {
+    match status {
+        400..500 => Outcome::ClientError,
+        500.. => Outcome::ServerError,
+        _ => Outcome::Ok,
+    }
+}
+
+/// What a request that reached no endpoint is told. A pinned one waits for its owner; nobody stands in.
+fn told(record: &Record, reason: Reason) -> Reason {
+    match (&record.decision, reason) {
+        (Some(decision), Reason::UpstreamConnect) if matches!(decision.verdict, Verdict::Hold(_)) => {
+            Reason::OwnerUnavailable
+        }
+        _ => reason,
+    }
+}
+
+/// Why a request was not carried to its end.
+#[derive(Debug)]
+enum Failed {
+    /// The client went away, or cannot be written to.
+    Gone,
+    /// The answer broke off after its head was passed on.
+    Cut,
+    /// No answer came.
+    Unanswered(Reason),
+}
+
+impl From<Unreachable> for Failed {
+    fn from(_: Unreachable) -> Self {
+        Self::Gone
+    }
+}
+
+/// Why an attempt at one endpoint failed.
+enum Attempt {
+    /// Nothing was sent.
+    NotReached(Reason),
+    /// A connection that was made has failed before its answer; the flag says whether it had been used before.
+    Broken(bool),
+    /// The request is over.
+    Over(Failed),
+}
+
+/// An answer's head, where it comes from, and what counts it there.
+struct Answer {
+    upstream: Upstream,
+    head: AnswerHead,
+    at: AtEndpoint,
+}
+
+/// What came of work that the client's going away, or a deadline, can end.
+enum Watched<T> {
+    Done(T),
+    Gone,
+    Late,
+}
+
+/// One request on its way.
+struct Carry<'a, 'c, 'h> {
+    house: &'h House,
+    client: &'a mut Client<'c>,
+    head: &'a RequestHead,
+    timer: &'a mut Timer,
+    record: &'a mut Record,
+}
+
+impl Carry<'_, '_, '_> {
+    /// Stage 8, select: tries the verdict's endpoints in their order, and no other.
+    async fn forward(mut self, received: Received) -> Result<(), Failed> {
+        let mut chosen = 0;
+        loop {
+            let endpoint = self.verdict().endpoints()[chosen];
+            self.record.endpoint = Some(endpoint);
+            self.record.attempts += 1;
+            let again = match self.ask(endpoint, &received).await {
+                Ok(answer) => {
+                    // Nothing is sent again once there is an answer.
+                    drop(received);
+                    return self.relay(answer, endpoint).await;
+                }
+                Err(Attempt::Over(failed)) => return Err(failed),
+                // Nothing was sent, so another endpoint of the same set may be tried.
+                Err(Attempt::NotReached(reason)) => {
+                    self.not_reached(endpoint);
+                    if self.next(&mut chosen) { continue } else { reason }
+                }
+                Err(Attempt::Broken(reused)) => {
+                    if self.may_repeat() && (self.same_again(reused) || self.next(&mut chosen)) {
+                        continue;
+                    }
+                    Reason::UpstreamReset
+                }
+            };
+            return Err(Failed::Unanswered(again));
+        }
+    }
+
+    fn verdict(&self) -> &Verdict {
+        &self.record.decision.as_ref().expect("what is carried was decided").verdict
+    }
+
+    /// A request that may have been processed is not sent twice: only one that is idempotent by its method (RFC 9110, 9.2.2) or says so
+    /// by an idempotency key, and only before the first byte of an answer.
+    fn may_repeat(&self) -> bool {
+        self.head.method.is_idempotent() || self.head.headers.contains_key("idempotency-key")
+    }
+
+    /// A pooled connection that was closed under us says nothing of its endpoint; another attempt at it is an attempt, too.
+    fn same_again(&self, reused: bool) -> bool {
+        reused && self.record.attempts < self.record.snapshot.policy.config.retries.attempts
+    }
+
+    /// Goes on to the next endpoint of the candidate set, if there is one, and the budget allows it.
+    fn next(&self, chosen: &mut usize) -> bool {
+        let retries = &self.record.snapshot.policy.config.retries;
+        let another = *chosen + 1 < self.verdict().endpoints().len();
+        if !another || self.record.attempts >= retries.attempts {
+            return false;
+        }
+        if !self.house.budget.retry(retries) {
+            self.house.metrics.retries_denied.increment(1);
+            return false;
+        }
+        self.house.metrics.retries.increment(1);
+        *chosen += 1;
+        true
+    }
+
+    fn not_reached(&self, endpoint: EndpointId) {
+        let snapshot = &self.record.snapshot;
+        let place = snapshot.policy.place(endpoint);
+        if snapshot.ready(endpoint).state.failed(&snapshot.policy.config.health) {
+            tracing::warn!(cloud = %place.cloud_name, endpoint = %place.endpoint.name, "endpoint counts as down");
+        }
+    }
+
+    /// Stages 9 and 10: connects, sends, and waits for the head of the answer.
+    async fn ask(&mut self, endpoint: EndpointId, received: &Received) -> Result<Answer, Attempt> {
+        let snapshot = Arc::clone(&self.record.snapshot);
+        let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
+        let due = Instant::now() + place.timeouts().first_byte;
+        let address = ready.state.address().ok_or(Attempt::NotReached(Reason::UpstreamConnect))?;
+        let connected =
+            self.watch(due, Upstream::connect(&self.house.connector, place, ready, address)).await?;
+        let (mut upstream, reused) = connected.map_err(Attempt::NotReached)?;
+        ready.state.connected();
+        let at = AtEndpoint::begin(&ready.state);
+
+        let splice = rewrite::splice(place, self.record.model.as_deref(), span_for(received, place));
+        let body = received.body.spliced(splice.as_ref());
+        let bytes = body.iter().map(|chunk: &Bytes| chunk.len() as u64).sum();
+        let request = prepare(self.record, endpoint, bytes, self.head)
+            .ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
+        let broken = |_| Attempt::Broken(reused);
+        self.watch(due, upstream.send(request, &body)).await?.map_err(broken)?;
+        loop {
+            let head = self.watch(due, upstream.head()).await?.map_err(broken)?;
+            if !answer::is_sound(&head) {
+                return Err(Attempt::Over(Failed::Unanswered(Reason::UpstreamReset)));
+            }
+            if !head.status.is_informational() {
+                return Ok(Answer { upstream, head, at });
+            }
+            self.interim(head).await.map_err(Attempt::Over)?;
+        }
+    }
+
+    /// An interim answer is passed on (RFC 9110, 15.2), but for the go-ahead, which the client has had from us.
+    async fn interim(&mut self, mut head: AnswerHead) -> Result<(), Failed> {
+        if head.status != http::StatusCode::CONTINUE {
+            answer::strip(&mut head.headers);
+            self.client.interim(&head, self.idle()).await?;
+        }
+        Ok(())
+    }
+
+    fn idle(&self) -> Duration {
+        self.record.snapshot.policy.config.limits.idle
+    }
+
+    /// Stages 10 and 11: passes the answer on, and reads along.
+    async fn relay(self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
+        let Answer { mut upstream, mut head, at: _at } = answer;
+        let without_body = upstream.begin(&head, &self.head.method);
+        answer::strip(&mut head.headers);
+        let within = self.idle();
+        let record = &mut *self.record;
+        record.first_byte = Some(std::time::Instant::now());
+        record.status = head.status.as_u16();
+        record.stream = head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+        record.tag(&mut head.headers);
+        let mut observer = observe(self.house, record, &head);
+        if self.house.is_draining() {
+            self.client.close_behind();
+        }
+        let idle = record.snapshot.policy.place(endpoint).timeouts().idle;
+        self.client.head(head, &self.head.method, without_body)?;
+        if without_body {
+            self.ended(&mut observer);
+            self.client.end(None, within).await?;
+            upstream.release(&self.house.connector);
+            return Ok(());
+        }
+        // What has come with the head leaves with it; a head that comes alone does not wait.
+        let mut early = upstream.next_now().await;
+        if early.is_none() {
+            self.client.flush(within).await?;
+        }
+        loop {
+            let next = match early.take() {
+                Some(next) => Watched::Done(next),
+                None => watch(self.client, self.timer, Instant::now() + idle, upstream.next()).await,
+            };
+            match next {
+                Watched::Done(Ok(Next::Data(data, last))) => {
+                    self.record.response_bytes += data.len() as u64;
+                    if let Some(observer) = &mut observer {
+                        observer.feed(self.house, self.record, data.bytes());
+                    }
+                    if last {
+                        self.ended(&mut observer);
+                    }
+                    self.client.write(data, last, within).await?;
+                    if last {
+                        break;
+                    }
+                }
+                Watched::Done(Ok(Next::End(trailers))) => {
+                    self.ended(&mut observer);
+                    self.client.end(trailers, within).await?;
+                    break;
+                }
+                Watched::Gone => return Err(Failed::Gone),
+                Watched::Done(Err(Broken)) | Watched::Late => {
+                    self.client.flush(within).await?;
+                    return Err(Failed::Cut);
+                }
+            }
+        }
+        upstream.release(&self.house.connector);
+        Ok(())
+    }
+
+    fn ended(&self, observer: &mut Option<Observer>) {
+        if let Some(observer) = observer.take() {
+            observer.end(self.house);
+        }
+    }
+
+    async fn watch<T>(&mut self, due: Instant, work: impl Future<Output = T>) -> Result<T, Attempt> {
+        match watch(self.client, self.timer, due, work).await {
+            Watched::Done(done) => Ok(done),
+            Watched::Gone => Err(Attempt::Over(Failed::Gone)),
+            Watched::Late => Err(Attempt::Over(Failed::Unanswered(Reason::UpstreamTimeout))),
+        }
+    }
+}
+
+/// Works until that is done, the client has gone, or `due` has passed.
+async fn watch<T>(
+    client: &mut Client<'_>,
+    timer: &mut Timer,
+    due: Instant,
+    work: impl Future<Output = T>,
+) -> Watched<T> {
+    let mut work = std::pin::pin!(work);
+    let mut gone = std::pin::pin!(client.gone());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Watched::Done(done));
+        }
+        if gone.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Watched::Gone);
+        }
+        timer.poll(due, cx).map(|()| Watched::Late)
+    })
+    .await
+}
+
+/// Where `place` looks for the model in the body. One that finds it in its path needs nothing put in.
+fn span_for<'r>(received: &'r Received, place: &Place) -> &'r ModelSpan {
+    match (&received.span, received.form) {
+        (ModelSpan::Absent(..) | ModelSpan::AbsentInForm(_), Some(form))
+            if rewrite::stays_dated(place, form) =>
+        {
+            &ModelSpan::None
+        }
+        (span, _) => span,
+    }
+}
+
+fn is_event_stream(kind: &http::HeaderValue) -> bool {
+    const SSE: &[u8] = b"text/event-stream";
+    kind.as_bytes().get(..SSE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(SSE))
+}

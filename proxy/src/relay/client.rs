@@ -1,0 +1,522 @@
+//! The client's half: a request comes out of it, an answer goes in.
+
+use super::buffer::Buffer;
+use super::framing::Framing;
+use super::head::{AnswerHead, RequestHead, write_line};
+use super::wire::{Unwritten, Wire};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method};
+use pingora_core::protocols::http::v2::server::HttpSession;
+use pingora_error::ErrorType;
+use pingora_http::ResponseHeader;
+use riparian_filters::rewrite::Splice;
+use smallvec::SmallVec;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// A request body, held in memory as chunks in the order of their arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) chunks: SmallVec<[Bytes; 2]>,
+    /// The chunk that still grows.
+    open: Option<Buffer>,
+    pub(crate) bytes: u64,
+}
+
+impl Held {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len() as u64;
+        self.chunks.push(chunk);
+    }
+
+    /// Ends the chunk that grows.
+    fn close(&mut self) {
+        if let Some(open) = self.open.take().filter(|open| !open.is_empty()) {
+            self.chunks.push(open.freeze());
+        }
+    }
+
+    /// The body with one stretch of it changed. Chunks that the stretch lies in are made anew, in one piece; all others are shared with
+    /// the original.
+    pub(crate) fn spliced(&self, splice: Option<&Splice>) -> SmallVec<[Bytes; 2]> {
+        let Some(splice) = splice else { return self.chunks.clone() };
+        let mut out = SmallVec::new();
+        let (mut at, mut mended) = (0u64, Mended::Not);
+        for chunk in &self.chunks {
+            let end = at + chunk.len() as u64;
+            let within =
+                |offset: u64| usize::try_from(offset.clamp(at, end) - at).expect("within a chunk in memory");
+            if splice.at.start >= end || matches!(mended, Mended::Done) {
+                out.push(chunk.clone());
+            } else {
+                let mut piece = match std::mem::replace(&mut mended, Mended::Done) {
+                    Mended::Partly(piece) => piece,
+                    Mended::Not | Mended::Done => {
+                        let mut piece = BytesMut::with_capacity(chunk.len() + splice.with.len());
+                        piece.extend_from_slice(&chunk[..within(splice.at.start)]);
+                        piece.extend_from_slice(&splice.with);
+                        piece
+                    }
+                };
+                piece.extend_from_slice(&chunk[within(splice.at.end)..]);
+                if splice.at.end <= end {
+                    out.push(piece.freeze());
+                } else {
+                    mended = Mended::Partly(piece);
+                }
+            }
+            at = end;
+        }
+        match mended {
+            Mended::Done => {}
+            Mended::Partly(piece) => out.push(piece.freeze()),
+            Mended::Not => out.push(Bytes::copy_from_slice(&splice.with)),
+        }
+        out
+    }
+}
+
+/// How far a splice has come.
+enum Mended {
+    Not,
+    /// It reaches into chunks that are still to come.
+    Partly(BytesMut),
+    Done,
+}
+
+/// Why a body could not be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFault {
+    /// Its client went away.
+    Gone,
+    /// Nobody knows where it ends.
+    Malformed,
+}
+
+/// A client that cannot be written to: it went away, or does not read.
+#[derive(Debug)]
+pub(crate) struct Unreachable;
+
+/// Who asked.
+pub(crate) enum Client<'c> {
+    Http1(&'c mut Http1),
+    Http2(Box<HttpSession>),
+}
+
+/// A client's HTTP/1.1 connection.
+pub(crate) struct Http1 {
+    pub(crate) wire: Wire,
+    /// What was read and not used yet; `None` while nothing is.
+    pub(crate) ahead: Option<Buffer>,
+    /// What is left of the request's body.
+    framing: Framing,
+    /// What of the answer is not sent yet: its head, until the first bytes of its body.
+    out: Vec<u8>,
+    /// How the answer's body ends.
+    answer: Answering,
+    /// Whether another request may follow.
+    keep: bool,
+    /// Whether a head was refused, so that nobody knows what comes behind it.
+    unread: bool,
+}
+
+/// How far the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    NotYet,
+    /// By its length, or without a body.
+    Plain,
+    Chunked,
+    Whole,
+}
+
+impl Http1 {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            ahead: None,
+            framing: Framing::Over,
+            out: Vec::new(),
+            answer: Answering::NotYet,
+            keep: true,
+            unread: false,
+        }
+    }
+
+    /// Begins a request.
+    pub(crate) fn begin(&mut self, head: &RequestHead) {
+        self.framing = head.framing();
+        self.answer = Answering::NotYet;
+        self.out.clear();
+        let closes = |value: &HeaderValue| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+        };
+        self.keep = !head.headers.get_all(CONNECTION).iter().any(closes);
+    }
+
+    /// Whether another request may follow the one that has ended.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.keep && self.framing.is_over() && self.answer == Answering::Whole
+    }
+
+    /// The answer was sent, but not everything was read: closing now would take the answer away.
+    pub(crate) fn is_owed_a_reading(&self) -> bool {
+        self.answer == Answering::Whole && (!self.framing.is_over() || self.unread)
+    }
+
+    /// What is sent from now on is not read as anything.
+    pub(crate) fn refuse_the_rest(&mut self) {
+        self.keep = false;
+        self.unread = true;
+    }
+
+    /// Reads more of the body into `held`, and returns how many bytes came; `None` at its end. Bytes behind the body stay ahead.
+    fn poll_body(&mut self, held: &mut Held, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, BodyFault>> {
+        loop {
+            if self.framing.is_over() {
+                held.close();
+                return Poll::Ready(Ok(None));
+            }
+            let came = match self.ahead.take() {
+                Some(mut first) if held.open.is_none() => {
+                    let decoded = self.framing.decode(first.bytes_mut()).map_err(|_| BodyFault::Malformed)?;
+                    self.ahead = first.split_off(decoded.used);
+                    first.truncate(decoded.data);
+                    held.open = Some(first);
+                    decoded.data
+                }
+                ahead => {
+                    debug_assert!(ahead.is_none(), "what is ahead of a body comes before anything is read");
+                    let open = held.open.get_or_insert_with(Buffer::take);
+                    let room = open.spare();
+                    let read = ready!(self.wire.poll_read(cx, room)).map_err(|_| BodyFault::Gone)?;
+                    if read == 0 {
+                        return Poll::Ready(Err(BodyFault::Gone));
+                    }
+                    let decoded = self.framing.decode(&mut room[..read]).map_err(|_| BodyFault::Malformed)?;
+                    if decoded.used < read {
+                        self.ahead = Some(Buffer::with(&room[decoded.used..read]));
+                    }
+                    open.filled(decoded.data);
+                    decoded.data
+                }
+            };
+            held.bytes += came as u64;
+            if held.open.as_mut().is_some_and(|open| open.spare().is_empty()) {
+                held.close();
+            }
+            if came > 0 {
+                return Poll::Ready(Ok(Some(came)));
+            }
+        }
+    }
+
+    /// Writes what is unsent, `data` as a part of the answer's body, and at its `end` what ends it.
+    async fn write(&mut self, data: &[u8], end: bool, within: Duration) -> Result<(), Unreachable> {
+        /// Up to here a copy is cheaper than a gathered write.
+        const COPY_MAX: usize = 4096;
+        let mut tail: &[u8] = b"";
+        if self.answer == Answering::Chunked {
+            if !data.is_empty() {
+                // Writing into memory does not fail.
+                let _ = io::Write::write_fmt(&mut self.out, format_args!("{:x}\r\n", data.len()));
+                tail = if end { b"\r\n0\r\n\r\n" } else { b"\r\n" };
+            } else if end {
+                tail = b"0\r\n\r\n";
+            }
+        }
+        let written = if data.len() <= COPY_MAX {
+            self.out.extend_from_slice(data);
+            self.out.extend_from_slice(tail);
+            if self.out.is_empty() { Ok(()) } else { self.send(&[], &[], within).await }
+        } else {
+            self.send(data, tail, within).await
+        };
+        // A stream that waits for its next piece keeps no room for it.
+        self.out = Vec::new();
+        written?;
+        if end {
+            self.answer = Answering::Whole;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, data: &[u8], tail: &[u8], within: Duration) -> Result<(), Unreachable> {
+        let mut parts = [IoSlice::new(&self.out), IoSlice::new(data), IoSlice::new(tail)];
+        let used = if data.is_empty() { 1 } else { 3 };
+        let mut unwritten = Unwritten(&mut parts[..used]);
+        let wire = &mut self.wire;
+        let mut late: Option<Pin<Box<Sleep>>> = None;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(written) = unwritten.poll(wire, cx) {
+                return Poll::Ready(written.map_err(|_| Unreachable));
+            }
+            // Only a write that waits needs a deadline.
+            let late = late.get_or_insert_with(|| Box::pin(sleep(within)));
+            late.as_mut().poll(cx).map(|()| Err(Unreachable))
+        })
+        .await
+    }
+
+    /// Ready when the client has gone. What it sends ahead meanwhile is kept, as far as there is room.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.ahead {
+                Some(ahead) => {
+                    if ahead.spare().is_empty() {
+                        return Poll::Pending;
+                    }
+                    match ready!(self.wire.poll_read(cx, ahead.spare())) {
+                        Ok(0) | Err(_) => return Poll::Ready(()),
+                        Ok(read) => ahead.filled(read),
+                    }
+                }
+                None => {
+                    let mut fresh = Buffer::take();
+                    match ready!(self.wire.poll_read(cx, fresh.spare())) {
+                        Ok(0) | Err(_) => return Poll::Ready(()),
+                        Ok(read) => fresh.filled(read),
+                    }
+                    self.ahead = Some(fresh);
+                }
+            }
+        }
+    }
+}
+
+impl Client<'_> {
+    /// Whether there is no body to read.
+    pub(crate) fn has_no_body(&self) -> bool {
+        match self {
+            Self::Http1(client) => client.framing.is_over(),
+            Self::Http2(session) => session.is_body_empty(),
+        }
+    }
+
+    /// Whether the body was read to its end.
+    pub(crate) fn has_read_body(&self) -> bool {
+        match self {
+            Self::Http1(client) => client.framing.is_over(),
+            Self::Http2(session) => session.is_body_done(),
+        }
+    }
+
+    /// Reads more of the body, and returns what has come; `None` at its end.
+    pub(crate) async fn body<'h>(&mut self, held: &'h mut Held) -> Result<Option<Arrived<'h>>, BodyFault> {
+        match self {
+            Self::Http1(client) => {
+                let came = std::future::poll_fn(|cx| client.poll_body(held, cx)).await?;
+                Ok(came.map(|came| Arrived { held, came }))
+            }
+            Self::Http2(session) => match session.read_body_bytes().await {
+                Ok(None) => Ok(None),
+                Ok(Some(chunk)) => {
+                    let came = chunk.len();
+                    held.push(chunk);
+                    Ok(Some(Arrived { held, came }))
+                }
+                Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => Err(BodyFault::Malformed),
+                Err(_) => Err(BodyFault::Gone),
+            },
+        }
+    }
+
+    /// Tells a client that waits for it to send its body. Over HTTP/2 none can be told: the library has no interim answers.
+    pub(crate) async fn go_ahead(&mut self, within: Duration) -> Result<(), Unreachable> {
+        match self {
+            Self::Http1(client) => {
+                client.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                client.write(&[], false, within).await
+            }
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// No other request may follow on this connection: nobody knows where it would begin.
+    pub(crate) fn close_behind(&mut self) {
+        if let Self::Http1(client) = self {
+            client.keep = false;
+        }
+    }
+
+    /// Passes on an interim answer.
+    pub(crate) async fn interim(&mut self, head: &AnswerHead, within: Duration) -> Result<(), Unreachable> {
+        if let Self::Http1(client) = self {
+            head.write(&mut client.out);
+            client.out.extend_from_slice(b"\r\n");
+            client.write(&[], false, within).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins the answer. Its head leaves with the first bytes of its body, or by [`Client::flush`]. A body whose length the head
+    /// does not tell is chunked.
+    pub(crate) fn head(
+        &mut self,
+        head: AnswerHead,
+        method: &Method,
+        no_body: bool,
+    ) -> Result<(), Unreachable> {
+        match self {
+            Self::Http1(client) => {
+                let without = no_body || *method == Method::HEAD || head.status == 204 || head.status == 304;
+                let chunked = !without && !head.headers.contains_key(CONTENT_LENGTH);
+                client.answer = if chunked { Answering::Chunked } else { Answering::Plain };
+                client.out.reserve(HEAD);
+                head.write(&mut client.out);
+                if chunked {
+                    write_line(&mut client.out, TRANSFER_ENCODING.as_str(), b"chunked");
+                }
+                if !client.keep {
+                    write_line(&mut client.out, CONNECTION.as_str(), b"close");
+                }
+                client.out.extend_from_slice(b"\r\n");
+                Ok(())
+            }
+            Self::Http2(session) => session
+                .write_response_header(Box::new(response_header(head)), no_body)
+                .map_err(|_| Unreachable),
+        }
+    }
+
+    /// Sends the head, although no byte of the body is there yet.
+    pub(crate) async fn flush(&mut self, within: Duration) -> Result<(), Unreachable> {
+        match self {
+            Self::Http1(client) => client.write(&[], false, within).await,
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// Sends bytes of the body; with `end` they are the last.
+    pub(crate) async fn write(
+        &mut self,
+        data: Buffer,
+        end: bool,
+        within: Duration,
+    ) -> Result<(), Unreachable> {
+        match self {
+            Self::Http1(client) => client.write(data.bytes(), end, within).await,
+            Self::Http2(session) => {
+                session.set_write_timeout(Some(within));
+                session.write_body(data.freeze(), end).await.map_err(|_| Unreachable)
+            }
+        }
+    }
+
+    /// Ends the answer with trailers, which only HTTP/2 passes on.
+    pub(crate) async fn end(
+        &mut self,
+        trailers: Option<HeaderMap>,
+        within: Duration,
+    ) -> Result<(), Unreachable> {
+        match self {
+            Self::Http1(client) => client.write(&[], true, within).await,
+            Self::Http2(session) => match trailers {
+                Some(trailers) => session.write_trailers(trailers),
+                None => session.finish(),
+            }
+            .map_err(|_| Unreachable),
+        }
+    }
+
+    /// Breaks the answer off, so that nobody takes it for whole. Over HTTP/1.1 that is its connection's end.
+    pub(crate) fn cut(&mut self) {
+        match self {
+            Self::Http1(client) => client.keep = false,
+            Self::Http2(session) => session.shutdown(),
+        }
+    }
+
+    /// Waits until the client has gone.
+    pub(crate) async fn gone(&mut self) {
+        match self {
+            Self::Http1(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
+            Self::Http2(session) => {
+                // Whatever it says, there will be no more of it.
+                let _ = session.idle().await;
+            }
+        }
+    }
+}
+
+/// What has come of a body.
+pub(crate) struct Arrived<'h> {
+    held: &'h mut Held,
+    came: usize,
+}
+
+impl Arrived<'_> {
+    /// The bytes that have come.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let newest = match &self.held.open {
+            Some(open) => open.bytes(),
+            None => self.held.chunks.last().map_or(&[][..], |chunk| &chunk[..]),
+        };
+        &newest[newest.len() - self.came..]
+    }
+
+    /// Bytes of the body so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.held.bytes
+    }
+}
+
+fn response_header(head: AnswerHead) -> ResponseHeader {
+    let mut response = http::Response::new(());
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    ResponseHeader::from(response.into_parts().0)
+}
+
+/// Room for an answer's head and a short body.
+const HEAD: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(chunks: &[&'static [u8]]) -> Held {
+        let mut held = Held::default();
+        chunks.iter().for_each(|chunk| held.push(Bytes::from_static(chunk)));
+        held
+    }
+
+    #[test]
+    fn a_splice_changes_its_stretch_and_nothing_else_wherever_chunks_end() {
+        let body: &'static [u8] = b"{\"model\":\"gpt\",\"x\":1}";
+        for splice in [
+            Splice { at: 9..14, with: b"\"deployment\"".to_vec() },
+            Splice { at: 9..14, with: b"\"g\"".to_vec() },
+            Splice { at: 1..1, with: b"\"model\":\"m\",".to_vec() },
+            Splice { at: 0..0, with: b"<".to_vec() },
+            Splice { at: 21..21, with: b">".to_vec() },
+        ] {
+            let (from, to) =
+                (usize::try_from(splice.at.start).unwrap(), usize::try_from(splice.at.end).unwrap());
+            let expected = [&body[..from], &splice.with, &body[to..]].concat();
+            for first in 0..=body.len() {
+                for second in first..=body.len() {
+                    let spliced =
+                        held(&[&body[..first], &body[first..second], &body[second..]]).spliced(Some(&splice));
+                    assert_eq!(
+                        spliced.concat(),
+                        expected,
+                        "{splice:?} with chunks ending at {first} and {second}"
+                    );
+                    assert!(
+                        spliced.len() <= 4,
+                        "no more pieces than chunks, but for what is put behind the last"
+                    );
+                }
+            }
+        }
+    }
+}
