@@ -9,6 +9,7 @@ mod dial;
 mod dice;
 mod mix;
 mod pool;
+mod recent;
 mod recipe;
 mod text;
 mod upload;
@@ -25,7 +26,9 @@ pub use dial::Http;
 pub use mix::{Manners, Mix, Shape};
 pub use recipe::{Recipe, Step};
 
+use crate::process::own_cpu;
 use crew::{Crew, Tally, arrive};
+use recent::Recent;
 
 /// What to send, where, and how fast.
 #[derive(Clone, Debug)]
@@ -134,6 +137,9 @@ pub struct Run {
     pub dropped: u64,
     /// From the first arrival to the last answer.
     pub elapsed: Duration,
+    /// CPU time that this process spent meanwhile, user and system: the driver's, and that of whatever else runs in it, fake
+    /// clouds for instance. When it comes near `elapsed` times the cores, the client was the bottleneck.
+    pub own_cpu: Duration,
 }
 
 /// How a run is going.
@@ -143,6 +149,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Requests sent.
     pub sent: u64,
+    /// Sent and not ended.
+    pub in_flight: u64,
     /// Exchanges ended.
     pub ended: u64,
     /// Of those, ended in a refusal.
@@ -151,12 +159,20 @@ pub struct Progress {
     pub failed: u64,
     /// Never sent.
     pub dropped: u64,
+    /// Exchanges ended a second, since progress was last told.
+    pub rate: f64,
+    /// The median duration of those.
+    pub p50: Duration,
+    /// 99 of 100 of those took no longer.
+    pub p99: Duration,
+    /// Answers so far that can never be right: broken, or with something of another's in them.
+    pub findings: u64,
 }
 
 /// How often progress is told.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs the plan; `progress` is called twice a second and at the end.
+/// Runs the plan; `progress` is called once a second and at the end.
 ///
 /// # Errors
 /// The plan's target or credential cannot be put into a request, or its rate is not positive.
@@ -164,6 +180,8 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Progress)) -> Result<Run,
     let tally = Arc::new(Tally::default());
     let (results, mut inbox) = mpsc::unbounded_channel();
     let start = Instant::now();
+    let cpu = own_cpu();
+    let mut recent = Recent::new(start);
     let crew = Crew::new(plan, start, Arc::clone(&tally), results)?;
     // The crew is shared by the arrivals and their exchanges only: when the last is gone, the channel closes.
     tokio::spawn(arrive(Arc::new(crew)));
@@ -174,13 +192,16 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(&Progress)) -> Result<Run,
     loop {
         tokio::select! {
             sample = inbox.recv() => match sample {
-                Some(sample) => samples.push(sample),
+                Some(sample) => {
+                    recent.add(&sample);
+                    samples.push(sample);
+                }
                 None => break,
             },
-            _ = ticks.tick() => progress(&tally.progress(start)),
+            _ = ticks.tick() => progress(&recent.tell(&tally, start)),
         }
     }
-    let last = tally.progress(start);
+    let last = recent.tell(&tally, start);
     progress(&last);
-    Ok(Run { samples, dropped: last.dropped, elapsed: last.elapsed })
+    Ok(Run { samples, dropped: last.dropped, elapsed: last.elapsed, own_cpu: own_cpu().saturating_sub(cpu) })
 }

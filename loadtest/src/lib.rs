@@ -27,7 +27,9 @@ pub mod cloud;
 pub mod cpu;
 pub mod drive;
 pub mod oracle;
+pub mod process;
 pub mod report;
+pub mod stage;
 
 pub use cloud::{
     CloudSpec, Counts, Credential, FAULT_HEADER, FakeCloud, Fault, Kind, NONCE_HEADER, Outcome, Protocol,

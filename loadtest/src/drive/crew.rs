@@ -15,29 +15,16 @@ use super::dice::Dice;
 use super::mix::{Arrival, Manners, Shape};
 use super::pool::Pool;
 use super::recipe::{Recipe, Step};
-use super::{Plan, Progress, Sample};
+use super::{Plan, Sample};
 
+/// What is counted while a run goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    sent: AtomicU64,
-    ended: AtomicU64,
-    refused: AtomicU64,
-    failed: AtomicU64,
-    dropped: AtomicU64,
-}
-
-impl Tally {
-    pub(crate) fn progress(&self, start: Instant) -> Progress {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Progress {
-            elapsed: start.elapsed(),
-            sent: load(&self.sent),
-            ended: load(&self.ended),
-            refused: load(&self.refused),
-            failed: load(&self.failed),
-            dropped: load(&self.dropped),
-        }
-    }
+    pub(crate) sent: AtomicU64,
+    pub(crate) ended: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) dropped: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
