@@ -2,6 +2,7 @@
 
 mod run;
 mod show;
+mod streams;
 
 
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ enum Command {
     Fake(Fake),
     /// Start fake clouds, drive a target that stands before them, judge, report.
     Run(Box<run::Drive>),
+    /// Hold many open, slow streams through a target, and see what they and fresh requests cost.
+    Streams(Box<streams::Streams>),
     /// Measure the CPU time of a request through a target.
     Cpu(Cpu),
 }
@@ -126,6 +129,7 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
     match args.command {
         Command::Fake(fake) => run_fake(fake).await.map(|()| true),
         Command::Run(drive) => drive.execute().await,
+        Command::Streams(streams) => streams.execute().await,
         Command::Cpu(cpu) => run_cpu(cpu).await,
     }
 }

@@ -30,6 +30,7 @@ pub mod oracle;
 pub mod process;
 pub mod report;
 pub mod stage;
+pub mod streams;
 
 pub use cloud::{
     CloudSpec, Counts, Credential, FAULT_HEADER, FakeCloud, Fault, Kind, NONCE_HEADER, Outcome, Protocol,

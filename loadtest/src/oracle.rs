@@ -191,9 +191,10 @@ impl Judge<'_> {
             findings.altered.push(self.finding(what));
             return;
         }
-        // One that met a fault was not parsed, so the name of the model in it is not known, and it cannot be made again.
-        let parsed =
-            seen.outcome != Outcome::Faulted || seen.body_model.is_some() || sample.recipe.model.is_none();
+        // Where a fault or the client ended it before it was read, the name of the model in it may not be known, and then it
+        // cannot be made again.
+        let ended_unread = matches!(seen.outcome, Outcome::Faulted | Outcome::Open | Outcome::ClientGone);
+        let parsed = !ended_unread || seen.body_model.is_some() || sample.recipe.model.is_none();
         if parsed && sha256(&sample.recipe.body(seen.body_model.as_deref())) != seen.body_sha256 {
             findings.altered.push(self.finding(format!("{}, {} bytes", self.line(), seen.body_bytes)));
         }
@@ -213,8 +214,7 @@ fn judge_answer(sample: &Sample, arrivals: &[&Seen], findings: &mut Findings) {
         Verdict::Whole => {
             if sample.recipe.fails() {
                 findings.broken.push(finding("looks answered in full, although every cloud was to fail it"));
-            }
-            if is_altered(sample, arrivals) {
+            } else if is_altered(sample, arrivals) {
                 let what =
                     format!("the answer of {} bytes is not the one that was given", sample.answer_bytes);
                 findings.altered.push(finding(&what));

@@ -48,8 +48,8 @@ pub(crate) struct Drive {
     /// faults: none=99,cut-mid-stream=1`.
     /// Shapes: chat, chat-stream, embeddings, response, chain, chain-stream, conversation.
     /// Clients: good, slow-sender, slow-reader, vanish-sending, vanish-reading.
-    /// Faults: none, reset-before-headers, reset-mid-body[:BYTES], status-503[:RETRY_AFTER], stall, stall-mid-stream,
-    /// cut-mid-stream, slow-first-byte[:MS], gzip.
+    /// Faults: none, reset-before-headers, `reset-mid-body[:BYTES]`, `status-503[:RETRY_AFTER]`, stall, stall-mid-stream,
+    /// cut-mid-stream, `slow-first-byte[:MS]`, gzip.
     #[arg(long, verbatim_doc_comment)]
     mix: Option<Mix>,
     /// Turns of a chain.

@@ -39,6 +39,9 @@ pub(crate) async fn handle(
     let fault = asked.as_ref().ok().copied().flatten();
     // If the other side goes away from here on, the entry is dropped and says so.
     let arrival = read(body, fault, &site.spec, &mut entry).await?;
+    if let (Arrival::Whole(body), Some(_)) = (&arrival, fault) {
+        note_model(&head.headers, body, &entry);
+    }
     let judged = match (arrival, asked) {
         (Arrival::Interrupted, _) | (_, Ok(Some(Fault::ResetBeforeHeaders))) => {
             return Err(reset(fuse.as_ref(), entry));
@@ -56,6 +59,15 @@ pub(crate) async fn handle(
         tokio::time::sleep(delay).await;
     }
     respond(&site, nonce.as_deref(), judged, fault, pace, entry)
+}
+
+/// Notes the model of a request that a fault may end before it is judged: without it nobody could tell whether its body
+/// had been altered.
+fn note_model(headers: &HeaderMap, body: &Bytes, entry: &Entry) {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if let Ok(ask) = Ask::read(content_type.unwrap_or_default(), body) {
+        entry.amend(|seen| seen.body_model.clone_from(&ask.model));
+    }
 }
 
 /// The error that ends a connection on purpose.

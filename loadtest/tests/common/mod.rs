@@ -1,6 +1,8 @@
 //! A plain client for the fake clouds, and a relay that does everything wrong.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod relay;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
