@@ -11,8 +11,10 @@
 mod dull;
 mod error;
 mod gate;
+mod keen;
 mod machine;
 mod number;
+mod plain;
 mod signals;
 mod skim;
 mod text;

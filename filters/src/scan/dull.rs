@@ -7,25 +7,44 @@
 
 use super::DEPTH_MAX;
 use super::machine::{Expect, Machine};
-use super::number::Number;
+use super::plain::{end_of_scalar, solid};
 use super::skim::{end_of_text, special};
 
 impl Machine {
     /// Goes on from `from`, within an object or array that is not read, to its end or to what is not plain.
+    ///
+    /// The tests of `expect` stand in the order in which tokens follow each other, so that most of them fall through.
     pub(super) fn dull(&mut self, bytes: &[u8], from: usize) -> usize {
         let walk = &mut self.walk;
         let (mut depth, mut braces, floor) = (walk.depth, walk.braces, walk.dull_depth);
+        let mut in_object = walk.is_in_object();
         let (mut at, mut expect) = (from, self.expect);
-        while let Some(&byte) = bytes.get(at) {
-            if byte <= b' ' {
-                if !is_space(byte) {
+        loop {
+            if matches!(expect, Expect::Key | Expect::KeyOrEnd) {
+                let Some(byte) = solid(bytes, &mut at) else { break };
+                if byte == b'"' {
+                    let end = special(bytes, at + 1);
+                    if bytes.get(end) != Some(&b'"') {
+                        break;
+                    }
+                    at = end + 1;
+                    expect = Expect::Colon;
+                } else if byte == b'}' && expect == Expect::KeyOrEnd {
+                    expect = Expect::CommaOrEnd;
+                } else {
                     break;
                 }
-                at += 1;
-                continue;
             }
-            let closes = match expect {
-                Expect::Value | Expect::ValueOrEnd => match byte {
+            if expect == Expect::Colon {
+                match solid(bytes, &mut at) {
+                    Some(b':') => at += 1,
+                    _ => break,
+                }
+                expect = Expect::Value;
+            }
+            if matches!(expect, Expect::Value | Expect::ValueOrEnd) {
+                let Some(byte) = solid(bytes, &mut at) else { break };
+                match byte {
                     b'"' => {
                         let end = end_of_text(bytes, at + 1);
                         if bytes.get(end) != Some(&b'"') {
@@ -33,92 +52,44 @@ impl Machine {
                         }
                         at = end + 1;
                         expect = Expect::CommaOrEnd;
-                        false
                     }
-                    b'{' | b'[' if depth < DEPTH_MAX => {
-                        let brace = byte == b'{';
-                        braces = braces & !(1 << depth) | u64::from(brace) << depth;
+                    b'{' | b'[' => {
+                        if depth == DEPTH_MAX {
+                            break;
+                        }
+                        in_object = byte == b'{';
+                        braces = braces & !(1 << depth) | u64::from(in_object) << depth;
                         depth += 1;
                         at += 1;
-                        expect = if brace { Expect::KeyOrEnd } else { Expect::ValueOrEnd };
-                        false
+                        expect = if in_object { Expect::KeyOrEnd } else { Expect::ValueOrEnd };
+                        continue;
                     }
-                    b']' if expect == Expect::ValueOrEnd => true,
+                    b']' if expect == Expect::ValueOrEnd => expect = Expect::CommaOrEnd,
                     _ => {
                         let Some(end) = end_of_scalar(bytes, at) else { break };
                         at = end;
                         expect = Expect::CommaOrEnd;
-                        false
                     }
-                },
-                Expect::Key | Expect::KeyOrEnd => match byte {
-                    b'"' => {
-                        let end = special(bytes, at + 1);
-                        if bytes.get(end) != Some(&b'"') {
-                            break;
-                        }
-                        // The colon nearly always follows at once.
-                        let colon = bytes.get(end + 1) == Some(&b':');
-                        at = end + 1 + usize::from(colon);
-                        expect = if colon { Expect::Value } else { Expect::Colon };
-                        false
-                    }
-                    b'}' if expect == Expect::KeyOrEnd => true,
-                    _ => break,
-                },
-                Expect::CommaOrEnd => match (byte, braces >> (depth - 1) & 1 == 1) {
-                    (b',', in_object) => {
-                        at += 1;
-                        expect = if in_object { Expect::Key } else { Expect::Value };
-                        false
-                    }
-                    (b'}', true) | (b']', false) => true,
-                    _ => break,
-                },
-                Expect::Colon if byte == b':' => {
+                }
+            }
+            match (solid(bytes, &mut at), in_object) {
+                (Some(b','), _) => {
                     at += 1;
-                    expect = Expect::Value;
-                    false
+                    expect = if in_object { Expect::Key } else { Expect::Value };
                 }
-                Expect::Colon | Expect::Root | Expect::Nothing => break,
-            };
-            if closes {
-                at += 1;
-                depth -= 1;
-                expect = Expect::CommaOrEnd;
-                if depth == floor {
-                    break;
+                (Some(b'}'), true) | (Some(b']'), false) => {
+                    at += 1;
+                    depth -= 1;
+                    if depth == floor {
+                        break;
+                    }
+                    in_object = braces >> (depth - 1) & 1 == 1;
                 }
+                _ => break,
             }
         }
         walk.leave_dull(depth, braces);
         self.expect = expect;
         at
-    }
-}
-
-#[inline]
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-}
-
-/// The index behind the number or literal that begins at `at`, if it is right and ends before `bytes` do.
-#[inline]
-fn end_of_scalar(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = &bytes[at..];
-    match rest[0] {
-        b't' => rest.starts_with(b"true").then_some(at + 4),
-        b'f' => rest.starts_with(b"false").then_some(at + 5),
-        b'n' => rest.starts_with(b"null").then_some(at + 4),
-        byte => {
-            let mut number = Number::begin(byte)?;
-            for (past, &byte) in rest.iter().enumerate().skip(1) {
-                match number.step(byte) {
-                    Some(next) => number = next,
-                    None => return number.is_whole().then_some(at + past),
-                }
-            }
-            None
-        }
     }
 }

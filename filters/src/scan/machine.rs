@@ -47,10 +47,10 @@ const NULL: Literal = (b"null", Kind::Null);
 
 /// What is wrong stands in [`Machine::fault`]: an error itself is four words, too many to hand up from every token.
 #[derive(Clone, Copy, Debug)]
-struct Fault;
+pub(super) struct Fault;
 
 /// Where to go on.
-type Step = Result<usize, Fault>;
+pub(super) type Step = Result<usize, Fault>;
 
 /// The machine; see the module. It is always given the same [`Watch`].
 #[derive(Clone, Debug)]
@@ -94,8 +94,12 @@ impl Machine {
     fn tokens(&mut self, watch: &Watch, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = self.resume(watch, bytes)?;
         loop {
+            // The lanes go as far as they can; what is left is one token for the steps below, and the lanes again.
             if self.walk.is_dull() {
                 at = self.dull(bytes, at);
+            }
+            if !self.walk.is_at_top() && !self.walk.is_dull() {
+                at = self.keen(watch, bytes, at)?;
             }
             let Some(&byte) = bytes.get(at) else { return Ok(()) };
             if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
@@ -191,14 +195,16 @@ impl Machine {
         }
     }
 
-    fn open(&mut self, watch: &Watch, at: usize, brace: bool) -> Step {
+    #[inline]
+    pub(super) fn open(&mut self, watch: &Watch, at: usize, brace: bool) -> Step {
         let opened = self.walk.open(watch, brace, self.place(at));
         self.check(opened)?;
         self.expect = if brace { Expect::KeyOrEnd } else { Expect::ValueOrEnd };
         Ok(at + 1)
     }
 
-    fn close(&mut self, watch: &Watch, at: usize) -> Step {
+    #[inline]
+    pub(super) fn close(&mut self, watch: &Watch, at: usize) -> Step {
         let closed = self.walk.close(watch, self.place(at));
         self.check(closed)?;
         self.expect = if self.walk.is_at_top() { Expect::Nothing } else { Expect::CommaOrEnd };
@@ -210,7 +216,6 @@ impl Machine {
         if bytes[at] != b'"' {
             return Err(self.malformed(at, "no key where one is due"));
         }
-        self.walk.signals.root_empty = false;
         let from = at + 1;
         let quote = special(bytes, from);
         let is_read = self.walk.is_in_read_object();
@@ -267,9 +272,8 @@ impl Machine {
                 let taken = self.walk.string(node, text);
                 self.check(taken)?;
             }
-            // A comma follows most of the time.
             self.expect = Expect::CommaOrEnd;
-            return if bytes.get(end) == Some(&b',') { self.comma_or_end(watch, b',', end) } else { Ok(end) };
+            return Ok(end);
         }
         // One byte more than is wanted tells whether the last character is whole.
         let (usage, kept_max) = match wanted {
@@ -335,12 +339,12 @@ impl Machine {
     }
 
     #[inline]
-    fn place(&self, at: usize) -> u64 {
+    pub(super) fn place(&self, at: usize) -> u64 {
         self.base + at as u64
     }
 
     #[inline]
-    fn check<T>(&mut self, result: Result<T, ScanError>) -> Result<T, Fault> {
+    pub(super) fn check<T>(&mut self, result: Result<T, ScanError>) -> Result<T, Fault> {
         result.map_err(|error| self.fail(error))
     }
 

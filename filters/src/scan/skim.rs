@@ -7,8 +7,11 @@ use wide::u8x16;
 /// The bytes of one comparison.
 const LANE: usize = 16;
 
+/// Long text goes by so many at once.
+const BLOCK: usize = 4 * LANE;
+
 /// The index of the first byte at or behind `from` that is `"`, `\` or below 0x20; the length of `bytes` when there is none.
-#[inline]
+#[inline(always)]
 pub(super) fn special(bytes: &[u8], from: usize) -> usize {
     // Keys and short values end within the first lane; setting out in blocks would cost them more than it saves.
     match bytes.get(from..).and_then(<[u8]>::first_chunk::<LANE>) {
@@ -22,31 +25,68 @@ pub(super) fn special(bytes: &[u8], from: usize) -> usize {
 
 /// The index of the closing quote of a string that nobody wants, or of what takes a closer look: a \u, something wrong, the
 /// end of `bytes`. `from` is behind the opening quote.
-#[inline]
+#[inline(always)]
 pub(super) fn end_of_text(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    loop {
-        at = special(bytes, at);
-        match bytes.get(at..) {
-            Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => at += 2,
-            _ => return at,
+    match bytes.get(from..).and_then(<[u8]>::first_chunk::<LANE>).map(specials) {
+        Some(set) if set != 0 && bytes[from + set.trailing_zeros() as usize] == b'"' => {
+            from + set.trailing_zeros() as usize
         }
+        Some(0) => end_of_text_afar(bytes, from + LANE),
+        _ => end_of_text_afar(bytes, from),
     }
 }
 
-fn special_afar(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    let (lanes, _) = bytes[at..].as_chunks::<LANE>();
-    for lane in lanes.iter().take(4) {
-        match specials(lane) {
-            0 => at += LANE,
-            set => return at + set.trailing_zeros() as usize,
+/// Block by block: escapes are crossed out of a block's bits, which takes no new look at its bytes. Text that is full of
+/// line ends and quotes is common, and going from one to the next by [`special`] would wait for each.
+fn end_of_text_afar(bytes: &[u8], from: usize) -> usize {
+    let mut at = dull_blocks(bytes, from);
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        let mut set = specials_of_block(block);
+        if set == 0 {
+            at = dull_blocks(bytes, at + BLOCK);
+            continue;
         }
+        let mut next = at + BLOCK;
+        while set != 0 {
+            let place = set.trailing_zeros() as usize;
+            if block[place] != b'\\' || !is_simple_escape(bytes.get(at + place + 1)) {
+                return at + place;
+            }
+            // The bit of the escaped byte goes too; behind the last byte of the block there is none.
+            set &= !(3 << place);
+            next = next.max(at + place + 2);
+        }
+        at = next;
     }
-    let (blocks, _) = bytes[at..].as_chunks::<{ 4 * LANE }>();
-    at += blocks.iter().take_while(|block| !is_special_in(block)).count() * 4 * LANE;
-    let (lanes, _) = bytes[at..].as_chunks::<LANE>();
-    for lane in lanes.iter().take(4) {
+    loop {
+        at = special(bytes, at);
+        if bytes.get(at) != Some(&b'\\') || !is_simple_escape(bytes.get(at + 1)) {
+            return at;
+        }
+        at += 2;
+    }
+}
+
+#[inline]
+fn is_simple_escape(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| SIMPLE_ESCAPES[usize::from(*byte)])
+}
+
+/// What may follow a backslash, `u` aside, which takes four digits more.
+const SIMPLE_ESCAPES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    let simple = b"\"\\/bfnrt";
+    while at < simple.len() {
+        table[simple[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+fn special_afar(bytes: &[u8], from: usize) -> usize {
+    let mut at = dull_blocks(bytes, from);
+    while let Some(lane) = bytes.get(at..).and_then(<[u8]>::first_chunk::<LANE>) {
         match specials(lane) {
             0 => at += LANE,
             set => return at + set.trailing_zeros() as usize,
@@ -61,11 +101,26 @@ fn special_at_end(bytes: &[u8], from: usize) -> usize {
     bytes[from..].iter().position(stops).map_or(bytes.len(), |dull| from + dull)
 }
 
+/// The index behind all blocks in a row, from `from` on, in which nothing is special.
 #[inline]
-fn is_special_in(block: &[u8; 4 * LANE]) -> bool {
+fn dull_blocks(bytes: &[u8], from: usize) -> usize {
+    let (blocks, _) = bytes.get(from..).unwrap_or(&[]).as_chunks::<BLOCK>();
+    from + blocks.iter().take_while(|block| !is_special_in(block)).count() * BLOCK
+}
+
+#[inline]
+fn is_special_in(block: &[u8; BLOCK]) -> bool {
+    // No early exit: that is what lets the compiler look at all bytes at once, a little better than lane by lane.
+    block.iter().fold(0_u8, |any, &byte| {
+        any | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
+    }) != 0
+}
+
+/// A bit for each special byte.
+#[inline]
+fn specials_of_block(block: &[u8; BLOCK]) -> u64 {
     let (lanes, _) = block.as_chunks::<LANE>();
-    let all = lanes.iter().fold(u8x16::ZERO, |any, lane| any | compare(lane));
-    all.to_bitmask() != 0
+    lanes.iter().rev().fold(0, |set, lane| set << LANE | u64::from(specials(lane)))
 }
 
 /// A bit for each special byte.

@@ -184,6 +184,8 @@ impl Walk {
             return Err(ScanError::TooManyKeys { at: key.start });
         }
         object.filter[word] |= bit;
+        // An object with members is read, and so is the root.
+        self.signals.root_empty = false;
         self.keys.push(key.hash);
         let text = (key.bytes == key.kept.len()).then_some(key.kept);
         match text.and_then(|text| node.child(text, key.hash)) {

@@ -61,6 +61,9 @@ pub(super) struct Node {
     pub(super) text_bytes: usize,
     /// A string here may be taken over, so it must mean one thing only.
     pub(super) takes_text: bool,
+    /// Strings here are only compared with words, of these lengths: a bit each, the last for all of 63 bytes and more.
+    lengths: u64,
+    only_words: bool,
 }
 
 /// A member that is watched, or leads to one.
@@ -189,6 +192,12 @@ impl Watch {
         }
         let node = &mut self.nodes[usize::from(node)];
         node.wants_value = true;
+        match &test.when {
+            When::OneOf(words) => {
+                node.lengths |= words.iter().fold(0, |lengths, word| lengths | length_bit(word.len()));
+            }
+            _ => node.only_words = false,
+        }
         node.tests.push(test);
     }
 
@@ -265,6 +274,8 @@ impl Node {
             wants_value: false,
             text_bytes: 0,
             takes_text: false,
+            lengths: 0,
+            only_words: true,
         }
     }
 
@@ -279,11 +290,23 @@ impl Node {
         self.keys.iter().find(|child| child.hash == hash && *child.key == *key)
     }
 
+    /// Could a string of so many bytes mean anything here? Most places with a test have a `type`, and most types no meaning.
+    #[inline]
+    pub(super) fn may_match(&self, bytes: usize) -> bool {
+        self.takes_text || !self.only_words || self.lengths & length_bit(bytes) != 0
+    }
+
     /// Is anything to be done for a value here?
     #[inline]
     pub(super) fn wants_value(&self) -> bool {
         self.wants_value
     }
+}
+
+/// One of 64 bits, by a length.
+#[inline]
+fn length_bit(bytes: usize) -> u64 {
+    1 << bytes.min(63)
 }
 
 /// One of 64 bits, by a key's hash.
