@@ -39,6 +39,7 @@ pub mod endpoints;
 pub mod front;
 pub mod gate;
 pub mod house;
+pub mod locks;
 pub mod metrics;
 pub mod observe;
 mod peer;

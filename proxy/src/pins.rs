@@ -5,12 +5,11 @@
 //! none. A pin is never changed once written: the same handle born twice keeps its first owner, since no endpoint
 //! mints another's handle.
 
-use dashmap::DashMap;
+use crate::locks::{Map, Mutex};
 use metrics::{Counter, Gauge};
 use riparian_config::{CloudName, EndpointName, Pins};
 use riparian_filters::identify::{PinKey, SessionId, Tenant};
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,8 @@ pub struct Pin {
 /// The table.
 #[derive(Debug)]
 pub struct PinTable {
-    pins: DashMap<PinKey, (Tenant, Pin)>,
-    tenants: DashMap<Tenant, Own>,
+    pins: Map<PinKey, (Tenant, Pin)>,
+    tenants: Map<Tenant, Own>,
     /// All keys, oldest first, those that were forgotten since included. Only births and the sweep take it.
     births: Mutex<VecDeque<(Instant, PinKey)>>,
     count: AtomicU64,
@@ -57,9 +56,9 @@ impl PinTable {
     #[must_use]
     pub fn new(limits: Pins, gauge: Gauge, evicted: Counter) -> Self {
         Self {
-            pins: DashMap::new(),
-            tenants: DashMap::new(),
-            births: Mutex::new(VecDeque::new()),
+            pins: Map::default(),
+            tenants: Map::default(),
+            births: Mutex::default(),
             count: AtomicU64::new(0),
             limits,
             gauge,

@@ -3,15 +3,18 @@
 //! One JSON line a request, from an allow-list of fields: no path, no header, no body, no credential. Session and tenant are keyed
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
+use crate::locks::Mutex;
 use crate::metrics::{Labels, Metrics};
 use crate::record::Record;
+use crossbeam_queue::ArrayQueue;
 use riparian_config::AccessLog;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,16 +24,21 @@ const QUEUE: usize = 8192;
 /// The access log's writer.
 #[derive(Debug)]
 pub struct Log {
-    queue: Option<SyncSender<Entry>>,
+    lines: Option<Arc<Lines>>,
     writer: Option<JoinHandle<()>>,
 }
 
-/// What the writer gets.
+/// What requests and the writer share. A request takes no lock: it puts its line into a ring, and wakes the writer if that sleeps.
 #[derive(Debug)]
-enum Entry {
-    Line(Vec<u8>),
-    /// Answered when all lines before it are written.
-    Flush(SyncSender<()>),
+struct Lines {
+    ring: ArrayQueue<Vec<u8>>,
+    /// Whether the writer has been told that there is something to do.
+    told: AtomicBool,
+    /// Whether no line will follow.
+    ended: AtomicBool,
+    /// Whether somebody waits until every line so far is written, and who.
+    awaited: AtomicBool,
+    waiting: Mutex<Vec<SyncSender<()>>>,
 }
 
 impl Log {
@@ -40,41 +48,62 @@ impl Log {
     /// When its file cannot be opened, or no thread can be had.
     pub fn open(target: &AccessLog) -> io::Result<Self> {
         let out: Box<dyn Write + Send> = match target {
-            AccessLog::Off => return Ok(Self { queue: None, writer: None }),
+            AccessLog::Off => return Ok(Self { lines: None, writer: None }),
             AccessLog::Stdout => Box::new(io::stdout()),
             AccessLog::Stderr => Box::new(io::stderr()),
             AccessLog::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
         };
-        let (queue, lines) = sync_channel(QUEUE);
+        let lines = Arc::new(Lines {
+            ring: ArrayQueue::new(QUEUE),
+            told: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        });
+        let theirs = Arc::clone(&lines);
         let writer =
-            std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write(&lines, out))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer) })
+            std::thread::Builder::new().name("access-log".to_owned()).spawn(move || theirs.write(out))?;
+        Ok(Self { lines: Some(lines), writer: Some(writer) })
     }
 
     fn line(&self, record: &Record, metrics: &Metrics) {
-        let Some(queue) = &self.queue else { return };
+        let Some(lines) = &self.lines else { return };
         let line = line(record, riparian_config::Timestamp::now().to_string());
-        if queue.try_send(Entry::Line(line)).is_err() {
+        if lines.ring.push(line).is_err() {
             metrics.log_dropped.increment(1);
+        }
+        self.tell(lines);
+    }
+
+    /// Wakes the writer, if nobody has yet.
+    fn tell(&self, lines: &Lines) {
+        if !lines.told.swap(true, Ordering::AcqRel)
+            && let Some(writer) = &self.writer
+        {
+            writer.thread().unpark();
         }
     }
 
     /// Waits until every line so far is written, at most a second.
     pub fn flush(&self) {
-        let Some(queue) = &self.queue else { return };
+        let Some(lines) = &self.lines else { return };
         let (done, written) = sync_channel(1);
-        if queue.send(Entry::Flush(done)).is_ok() {
-            // A writer that is stuck in its file does not keep the process.
-            let _ = written.recv_timeout(Duration::from_secs(1));
-        }
+        lines.waiting.lock().expect("no holder of this lock panics").push(done);
+        lines.awaited.store(true, Ordering::Release);
+        self.tell(lines);
+        // A writer that is stuck in its file does not keep the process.
+        let _ = written.recv_timeout(Duration::from_secs(1));
     }
 }
 
 impl Drop for Log {
     /// Waits until every line is written.
     fn drop(&mut self) {
-        self.queue = None;
+        let Some(lines) = &self.lines else { return };
+        lines.ended.store(true, Ordering::Release);
+        self.tell(lines);
         if let Some(writer) = self.writer.take() {
+            writer.thread().unpark();
             // A writer that panicked has nothing left to write.
             let _ = writer.join();
         }
@@ -84,26 +113,36 @@ impl Drop for Log {
 /// How long lines gather before they are written: a writer that waits for each line is woken by each request.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Writes what has gathered in one go. A reader of standard output that went away must not stop the proxy: its lines are lost,
-/// the requests are not.
-fn write(entries: &Receiver<Entry>, out: Box<dyn Write + Send>) {
-    let mut out = BufWriter::with_capacity(64 * 1024, out);
-    while let Ok(first) = entries.recv() {
-        if matches!(first, Entry::Line(_)) {
-            std::thread::sleep(GATHER);
-        }
-        let mut waiting = vec![];
-        for entry in std::iter::once(first).chain(std::iter::from_fn(|| entries.try_recv().ok())) {
-            match entry {
-                Entry::Line(line) => {
-                    let _ = out.write_all(&line);
-                }
-                Entry::Flush(done) => waiting.push(done),
+impl Lines {
+    /// Writes what has gathered in one go, until the end. A reader of standard output that went away must not stop the proxy: its
+    /// lines are lost, the requests are not.
+    fn write(&self, out: Box<dyn Write + Send>) {
+        let mut out = BufWriter::with_capacity(64 * 1024, out);
+        loop {
+            while !self.told.load(Ordering::Acquire) {
+                std::thread::park();
             }
-        }
-        let _ = out.flush();
-        for done in waiting {
-            let _ = done.send(());
+            let ended = self.ended.load(Ordering::Acquire);
+            if !ended {
+                std::thread::sleep(GATHER);
+            }
+            // Whoever comes after this tells again; whoever came before is served now.
+            self.told.store(false, Ordering::Release);
+            let waiting = if self.awaited.swap(false, Ordering::AcqRel) {
+                std::mem::take(&mut *self.waiting.lock().expect("no holder of this lock panics"))
+            } else {
+                Vec::new()
+            };
+            while let Some(line) = self.ring.pop() {
+                let _ = out.write_all(&line);
+            }
+            let _ = out.flush();
+            for done in waiting {
+                let _ = done.send(());
+            }
+            if ended {
+                return;
+            }
         }
     }
 }

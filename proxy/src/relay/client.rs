@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, RequestHead, write_line};
-use super::wire::{Unwritten, Wire};
+use super::wire::{COPY_MAX, Unwritten, Wire};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method};
@@ -221,8 +221,6 @@ impl Http1 {
 
     /// Writes what is unsent, `data` as a part of the answer's body, and at its `end` what ends it.
     async fn write(&mut self, data: &[u8], end: bool, within: Duration) -> Result<(), Unreachable> {
-        /// Up to here a copy is cheaper than a gathered write.
-        const COPY_MAX: usize = 4096;
         let mut tail: &[u8] = b"";
         if self.answer == Answering::Chunked {
             if !data.is_empty() {

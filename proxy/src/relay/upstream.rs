@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, number};
 use super::pool::{self, Key};
-use super::wire::{Unwritten, Wire};
+use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
 use crate::peer;
 use bytes::Bytes;
@@ -108,7 +108,14 @@ impl Upstream {
     /// Sends a request. A connection that breaks meanwhile may still hold an answer.
     pub(crate) async fn send(&mut self, request: Outgoing, body: &[Bytes]) -> Result<(), Broken> {
         match (self, request) {
-            (Self::Http1(upstream), Outgoing::Http1(head)) => upstream.send(&head, body).await,
+            (Self::Http1(upstream), Outgoing::Http1(mut head)) => {
+                // Up to here a copy is cheaper than a gathered write.
+                if body.iter().map(Bytes::len).sum::<usize>() <= COPY_MAX {
+                    body.iter().for_each(|chunk| head.extend_from_slice(chunk));
+                    return upstream.send(&head, &[]).await;
+                }
+                upstream.send(&head, body).await
+            }
             (Self::Http2(upstream), Outgoing::Http2(head)) => upstream.send(head, body).await,
             _ => unreachable!("a head is written for the version that is spoken"),
         }
