@@ -26,6 +26,9 @@ fn pins(sessions: &Fields<'_>, found: &mut Found) -> Option<Pins> {
     Some(Pins { ttl: ttl?, max: max?, per_tenant: per_tenant?, sweep: sweep? })
 }
 
+/// The proxy's read buffer.
+const HEAD_MAX: u64 = 64 * 1024;
+
 pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
     let fields = file.section_or_empty("limits", found)?;
     let (body, held_bodies) = (fields.size("body", found), fields.size("held_bodies", found));
@@ -42,6 +45,10 @@ pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
     let why = "one body of the full size would never find room";
     at_most(&fields, ("body", body), ("held_bodies", held_bodies), why, found);
     at_most(&fields, ("target", target), ("head", head), "the target is a part of the head", found);
+    if head.is_some_and(|head| head > HEAD_MAX) {
+        let why = "a head is read into one buffer of 64KiB";
+        found.fault(fields.value_at("head"), "`head` is over 64KiB", why, "64KiB, or less");
+    }
     Some(Limits {
         body: body?,
         held_bodies: held_bodies?,

@@ -84,7 +84,13 @@ pub(crate) static LIMITS: Section = Section {
             "512MiB",
             "All bodies held at once; over it 503. Default 512MiB.",
         ),
-        row("head", Default("32KiB"), Size(256), "32KiB", "A request's head; over it 431. Default 32KiB."),
+        row(
+            "head",
+            Default("32KiB"),
+            Size(256),
+            "32KiB",
+            "A request's head; over it 431. Default 32KiB; at most 64KiB.",
+        ),
         row("target", Default("8KiB"), Size(64), "8KiB", "A request's target; over it 414. Default 8KiB."),
         row(
             "headers",
