@@ -1,9 +1,9 @@
 //! Arguments, and what each command does with them.
 
+mod compare;
 mod run;
 mod show;
 mod streams;
-
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,6 +30,10 @@ enum Command {
     Streams(Box<streams::Streams>),
     /// Measure the CPU time of a request through a target.
     Cpu(Cpu),
+    /// Riparian, nginx, haproxy, envoy and no proxy, side by side on the same work.
+    Compare(Box<compare::Compare>),
+    /// The cloud of a comparison: prebuilt answers, one thread, until SIGINT or SIGTERM.
+    Canned(compare::Canned),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -131,6 +135,8 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
         Command::Run(drive) => drive.execute().await,
         Command::Streams(streams) => streams.execute().await,
         Command::Cpu(cpu) => run_cpu(cpu).await,
+        Command::Compare(args) => compare::run(*args).await,
+        Command::Canned(args) => compare::serve(args).await.map(|()| true),
     }
 }
 

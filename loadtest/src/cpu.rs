@@ -1,7 +1,6 @@
 //! What a request costs: kept-alive connections post the same chat completion over and over, and the CPU time of the
 //! process tree that serves it is read before and after. Made for comparing two proxies in front of the same cloud.
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::compare::tree::Tree;
 use crate::report::Spread;
 
 /// What to send, and whose CPU time to read.
@@ -105,10 +105,11 @@ pub async fn run(plan: &CpuPlan) -> io::Result<CpuReport> {
         workers.spawn(work(Arc::clone(&job)));
     }
     tokio::time::sleep_until(job.measured_from.into()).await;
-    let before = plan.pid.map(cpu_time).transpose()?;
+    let read = || plan.pid.map(|pid| Tree::of(pid).cpu()).transpose();
+    let before = read()?;
     let from = Instant::now();
     tokio::time::sleep_until(job.until.into()).await;
-    let after = plan.pid.map(cpu_time).transpose()?;
+    let after = read()?;
     let elapsed = from.elapsed();
     let (mut latencies, mut failed) = (Vec::new(), 0);
     while let Some(worked) = workers.join_next().await {
@@ -117,7 +118,7 @@ pub async fn run(plan: &CpuPlan) -> io::Result<CpuReport> {
         failed += worked.failed;
     }
     let requests = latencies.len() as u64;
-    let cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+    let cpu = before.zip(after).map(|(before, after)| after.since(&before));
     Ok(CpuReport { requests, failed, elapsed, latency: Spread::of(latencies), cpu })
 }
 
@@ -230,35 +231,7 @@ impl Drop for Line {
 /// # Errors
 /// There is no such process, or no `/proc`.
 pub fn cpu_time(pid: u32) -> io::Result<Duration> {
-    let mut total = stat(pid)?.ticks;
-    let all: Vec<(u32, Stat)> = fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, stat(pid).ok()?))) // ended since it was listed
-        .collect();
-    let mut parents = vec![pid];
-    while let Some(parent) = parents.pop() {
-        for (child, stat) in all.iter().filter(|(_, stat)| stat.parent == parent) {
-            total += stat.ticks;
-            parents.push(*child);
-        }
-    }
-    // The kernel counts these fields in hundredths of a second towards user space, on every architecture of note.
-    Ok(Duration::from_millis(total * 10))
-}
-
-struct Stat {
-    parent: u32,
-    ticks: u64,
-}
-
-/// The fields `ppid`, `utime` and `stime` of proc(5).
-fn stat(pid: u32) -> io::Result<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in brackets may hold anything, brackets and spaces too: the fields start after the last.
-    let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<u64>().ok());
-    let parse = || Some(Stat { parent: u32::try_from(field(4)?).ok()?, ticks: field(14)? + field(15)? });
-    parse().ok_or_else(|| io::Error::other(format!("cannot read the times of process {pid}")))
+    Tree::of(pid).cpu().map(|cpu| cpu.total())
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -24,8 +24,10 @@
 //! ```
 
 pub mod cloud;
+pub mod compare;
 pub mod cpu;
 pub mod drive;
+pub mod html;
 pub mod oracle;
 pub mod process;
 pub mod report;

@@ -8,11 +8,12 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::cloud::Outcome;
+use crate::compare::Curve;
 use crate::drive::{Run, Sample, Shape};
 use crate::oracle::{Class, Findings, Rules, Sight};
 
 /// How many findings the table prints in full.
-const FINDINGS_SHOWN: usize = 20;
+pub(crate) const FINDINGS_SHOWN: usize = 20;
 
 /// Percentiles of a duration, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Report {
     pub duration: Spread,
     /// The longest gap of each stream.
     pub gap: Spread,
+    /// The same three as curves of percentiles, by name.
+    pub curves: Vec<(&'static str, Curve)>,
     /// What the oracle found.
     pub findings: Findings,
 }
@@ -96,6 +99,7 @@ impl Report {
             first_byte: Spread::of(run.samples.iter().filter_map(|sample| sample.first_byte)),
             duration: Spread::of(run.samples.iter().filter(answered).map(|sample| sample.duration)),
             gap: Spread::of(run.samples.iter().filter_map(|sample| sample.gap_max)),
+            curves: curves(&run.samples),
             findings,
         };
         report.add_answers(&run.samples);
@@ -182,7 +186,7 @@ impl Report {
         })
     }
 
-    fn counts(&self) -> [(&'static str, usize); 10] {
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 10] {
         let found = &self.findings;
         [
             ("leaks", found.leaks.len()),
@@ -197,6 +201,17 @@ impl Report {
             ("repeated", found.repeated.len()),
         ]
     }
+}
+
+fn curves(samples: &[Sample]) -> Vec<(&'static str, Curve)> {
+    let mut curves = ["first byte", "duration", "longest gap"].map(|name| (name, Curve::default()));
+    for sample in samples {
+        let duration = sample.first_byte.map(|_| sample.duration);
+        for ((_, curve), value) in curves.iter_mut().zip([sample.first_byte, duration, sample.gap_max]) {
+            value.into_iter().for_each(|value| curve.record(value));
+        }
+    }
+    curves.into()
 }
 
 fn answered(sample: &&Sample) -> bool {
