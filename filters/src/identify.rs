@@ -5,9 +5,16 @@
 //! a session or meet another tenant's. A client's own session header means something only within its tenant, and no
 //! session decides a cloud by itself: it only keeps its place among the endpoints that the contract allows.
 
+mod digest;
+mod lines;
+
+pub use digest::LastTenant;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderName, header};
+use digest::Domain;
+use http::{HeaderMap, HeaderName};
+use lines::{Lines, OWN, TAG};
 use std::fmt;
 
 /// The key of all digests.
@@ -82,17 +89,6 @@ const VENDOR_HEADERS: [&str; 8] = [
 /// Longer values are no session names: they would let a client make us hash at its leisure.
 const SESSION_BYTES_MAX: usize = 256;
 
-/// What a digest is for; no two uses can meet in one value.
-#[derive(Clone, Copy)]
-#[repr(u8)]
-enum Domain {
-    Tenant = 1,
-    Pin = 2,
-    Session = 3,
-    Tag = 4,
-    Cache = 5,
-}
-
 impl Keys {
     /// Takes the key of all digests.
     #[must_use]
@@ -106,26 +102,29 @@ impl Keys {
         Self(blake3::derive_key("riparian 2026 session and pin digests", secret))
     }
 
-    fn digest(&self, domain: Domain, fields: &[&[u8]]) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(&[domain as u8]);
-        for field in fields {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field);
-        }
-        let mut out = [0; 16];
-        out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        out
-    }
-
     /// Who asks, from the credential in `headers`. Requests without one belong to one tenant of their own.
     #[must_use]
     pub fn tenant(&self, headers: &HeaderMap) -> Tenant {
-        let value = |name: &str| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
-        let authorization = value(header::AUTHORIZATION.as_str());
-        let fields =
-            [access_key_id(authorization).unwrap_or(authorization), value("api-key"), value("x-api-key")];
-        Tenant(self.digest(Domain::Tenant, &fields))
+        Tenant(self.digest(Domain::Tenant, &Lines::of(headers, None).credential()))
+    }
+
+    /// [`Self::tenant`], less the digest when the credential is the one that `last` knows: most connections have only one.
+    #[must_use]
+    pub fn tenant_again(&self, last: &mut LastTenant, headers: &HeaderMap) -> Tenant {
+        last.tenant(self, &Lines::of(headers, None).credential())
+    }
+
+    /// [`Self::tenant_again`] and [`Self::session`] in one pass over the head.
+    #[must_use]
+    pub fn identify(
+        &self,
+        last: &mut LastTenant,
+        headers: &HeaderMap,
+        own_header: &str,
+    ) -> (Tenant, Option<Session>) {
+        let lines = Lines::of(headers, Some(own_header));
+        let tenant = last.tenant(self, &lines.credential());
+        (tenant, self.named(tenant, &lines))
     }
 
     /// The pin table's key for a handle of `tenant`.
@@ -166,22 +165,24 @@ impl Keys {
     /// The session that the head names, if any: our verified tag, then the client's header, then vendors' headers.
     #[must_use]
     pub fn session(&self, tenant: Tenant, headers: &HeaderMap, own_header: &str) -> Option<Session> {
-        let single = |name: &str| {
-            let mut values = headers.get_all(name).iter();
-            let value = values.next()?.to_str().ok().filter(|value| !value.is_empty())?;
-            (values.next().is_none() && value.len() <= SESSION_BYTES_MAX).then_some(value)
-        };
-        if let Some(id) = single(SESSION_TAG.as_str()).and_then(|tag| self.verify(tenant, tag)) {
+        self.named(tenant, &Lines::of(headers, Some(own_header)))
+    }
+
+    fn named(&self, tenant: Tenant, lines: &Lines<'_>) -> Option<Session> {
+        if !lines.has_session {
+            return None;
+        }
+        if let Some(id) = lines.single(TAG).and_then(|tag| self.verify(tenant, tag)) {
             return Some(Session { id, source: SessionSource::Tag });
         }
         let named = |name: &str, value: &str| {
             SessionId(self.digest(Domain::Session, &[&tenant.0, name.as_bytes(), value.as_bytes()]))
         };
-        if let Some(value) = single(own_header) {
+        if let Some(value) = lines.single(OWN) {
             return Some(Session { id: named("own", value), source: SessionSource::Header });
         }
-        VENDOR_HEADERS.iter().find_map(|name| {
-            let value = single(name)?;
+        VENDOR_HEADERS.iter().enumerate().find_map(|(at, name)| {
+            let value = lines.single(at)?;
             Some(Session { id: named(name, value), source: SessionSource::Vendor(name) })
         })
     }
