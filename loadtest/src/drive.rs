@@ -11,6 +11,7 @@ mod mix;
 mod pool;
 mod recent;
 mod recipe;
+mod shape;
 mod text;
 mod upload;
 
@@ -23,8 +24,9 @@ use tokio::time::MissedTickBehavior;
 
 pub use check::Verdict;
 pub use dial::Http;
-pub use mix::{Manners, Mix, Shape};
+pub use mix::Mix;
 pub use recipe::{Recipe, Step};
+pub use shape::{Manners, Shape};
 
 use crate::process::own_cpu;
 use crew::{Crew, Tally, arrive};

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::check::{StreamCheck, Verdict, foreign_nonce};
-use super::mix::Manners;
 use super::pool::Pool;
 use super::recipe::Recipe;
+use super::shape::Manners;
 use super::upload::Upload;
 use crate::cloud::{FAULT_HEADER, NONCE_HEADER, SCRIPT_HEADER};
 

@@ -12,9 +12,10 @@ use super::check::{NONCE_PREFIX, Verdict};
 use super::client::{Born, Client};
 use super::dial::Dial;
 use super::dice::Dice;
-use super::mix::{Arrival, Manners, Shape};
+use super::mix::Arrival;
 use super::pool::Pool;
 use super::recipe::{Recipe, Step};
+use super::shape::{Manners, Shape};
 use super::{Plan, Sample};
 
 /// What is counted while a run goes on.

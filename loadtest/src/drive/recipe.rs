@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
-use super::mix::{Manners, Shape};
+use super::shape::{Manners, Shape};
 use super::text::{self, Style};
 use crate::cloud::{Fault, Script};
 

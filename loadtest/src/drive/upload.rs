@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::mix::Manners;
+use super::shape::Manners;
 
 /// A slow sender's pieces, and the pause before each.
 const DRIPS: usize = 16;
