@@ -28,9 +28,9 @@ pub mod verdict;
 mod wire;
 mod work;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use child::kill_all;
 pub use curve::Curve;
@@ -109,6 +109,9 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Comparison, St
 /// would count against them where they rest.
 const FEW: u64 = 4096;
 
+/// The canned cloud starts within this, or never.
+const CLOUD_WITHIN: Duration = Duration::from_secs(10);
+
 /// Everything that runs, and what was found so far.
 struct Field {
     cloud: Cloud,
@@ -122,7 +125,7 @@ struct Field {
 struct Cloud {
     address: SocketAddr,
     tree: Option<Tree>,
-    _child: Option<Child>,
+    child: Option<Child>,
     _dir: Option<tempfile::TempDir>,
 }
 
@@ -130,22 +133,28 @@ impl Cloud {
     fn start(own: Option<&Path>, listen: Option<SocketAddr>) -> Result<Cloud, String> {
         let named = |error: &dyn std::fmt::Display| format!("the canned cloud: {error}");
         let address = listen.map_or_else(child::free_address, Ok)?;
-        let Some(program) = own else {
-            let listener = canned::listen(address).map_err(|error| named(&error))?;
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.map(|runtime| runtime.block_on(canned::serve(listener)))
-            });
-            return Ok(Cloud { address, tree: None, _child: None, _dir: None });
-        };
-        let dir = tempfile::tempdir().map_err(|error| named(&error))?;
-        let args = ["canned", "--listen", &address.to_string()].map(str::to_owned);
-        let mut child = Child::spawn("canned", program, &args, dir.path())?;
-        while std::net::TcpStream::connect(address).is_err() {
-            child.check()?;
+        let mut cloud = Cloud { address, tree: None, child: None, _dir: None };
+        match own {
+            Some(program) => {
+                let dir = tempfile::tempdir().map_err(|error| named(&error))?;
+                let args = ["canned", "--listen", &address.to_string()].map(str::to_owned);
+                let child = Child::spawn("canned", program, &args, dir.path())?;
+                cloud.tree = Some(child.tree());
+                (cloud.child, cloud._dir) = (Some(child), Some(dir));
+            }
+            None => {
+                std::thread::spawn(move || canned::run(address)); // where it fails, nobody can connect
+            }
+        }
+        let start = Instant::now();
+        while let Err(error) = TcpStream::connect(address) {
+            cloud.child.as_mut().map_or(Ok(()), Child::check)?;
+            if start.elapsed() > CLOUD_WITHIN {
+                return Err(named(&error));
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
-        Ok(Cloud { address, tree: Some(child.tree()), _child: Some(child), _dir: Some(dir) })
+        Ok(cloud)
     }
 }
 

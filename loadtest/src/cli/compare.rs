@@ -110,12 +110,9 @@ fn plan(args: &Compare) -> Result<Plan, String> {
 
 /// Serves until a signal, on one thread.
 pub(crate) async fn serve(args: Canned) -> Result<(), String> {
-    let listener = canned::listen(args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let served = runtime.and_then(|runtime| runtime.block_on(canned::serve(listener)));
-        if let Err(error) = served {
-            eprintln!("riparian-loadtest: {error}");
+        if let Err(error) = canned::run(args.listen) {
+            eprintln!("riparian-loadtest: {}: {error}", args.listen);
             std::process::exit(2);
         }
     });

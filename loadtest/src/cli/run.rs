@@ -118,6 +118,9 @@ pub(crate) struct Drive {
     /// Write the report here as JSON too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report here as one self-contained HTML page.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 impl Drive {
@@ -202,6 +205,9 @@ impl Drive {
             "own CPU time {:.2} s, {each_us} us a request, the fake clouds included",
             run.own_cpu.as_secs_f64()
         );
+        if let Some(path) = &self.report {
+            super::compare::write(path, &riparian_loadtest::html::run(&report))?;
+        }
         if let Some(path) = &self.json {
             let mut json = report.json();
             json["excused"] = excused.into();

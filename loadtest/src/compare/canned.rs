@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 
 use super::matter::{self, KEY, MODEL, SCRIPT_HEADER};
@@ -19,13 +19,23 @@ const OPENING_BYTES: usize = 256;
 /// One read takes at most this: shared by all connections, so that an idle one holds nothing.
 const SCRATCH_BYTES: usize = 256 << 10;
 
-/// Serves on a listener until dropped. Everything runs on the thread that polls this.
+/// Connections that may wait to be accepted: thousands come at once.
+const BACKLOG: u32 = 4096;
+
+/// Binds and serves, on this thread, until it ends.
 ///
 /// # Errors
-/// The listener breaks.
-pub async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+/// The address cannot be bound.
+pub fn run(address: SocketAddr) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(address))
+}
+
+async fn serve(address: SocketAddr) -> io::Result<()> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
     let scratch = Rc::new(RefCell::new(vec![0; SCRATCH_BYTES]));
     let born = Rc::new(std::cell::Cell::new(0));
     let tasks = LocalSet::new();
@@ -48,18 +58,6 @@ pub async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         }
     };
     tasks.run_until(accept).await
-}
-
-/// Binds with a backlog for thousands of connections at once.
-///
-/// # Errors
-/// The address cannot be bound.
-pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket =
-        if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(4096)?.into_std()
 }
 
 /// What to answer.
