@@ -152,7 +152,7 @@ fn by_contract(criterion: &mut Criterion) {
             let facts = facts(&policy);
             let ruling = judge(&policy, &facts);
             let candidates = select(&policy, &ruling, &facts).endpoints().len();
-            assert_eq!(candidates, endpoints / 3 * 2, "two of three clouds are allowed");
+            assert_eq!(candidates, (endpoints / 3 * 2).min(16), "two of three clouds are allowed");
             group.bench_function(BenchmarkId::new(format!("judge/{kind}"), size), |bencher| {
                 bencher.iter(|| judge(&policy, black_box(&facts)).epoch);
             });

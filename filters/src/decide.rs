@@ -7,6 +7,7 @@ use crate::judge::{Facts, HealthView, Owner, judge};
 use crate::policy::Policy;
 use crate::select::select;
 use riparian_config::{Grade, Timestamp};
+use smallvec::SmallVec;
 
 /// What was recalled of the handles that a request cites.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ pub fn decide(
         tenant,
         session,
         epoch: ruling.epoch,
-        terms: ruling.cell.terms.iter().copied().collect(),
+        terms: SmallVec::from_slice(&ruling.cell.terms),
         verdict: select(policy, &ruling, &facts),
     }
 }

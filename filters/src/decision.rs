@@ -179,8 +179,12 @@ impl Verdict {
     }
 }
 
-/// Endpoints in the order in which they are tried.
-pub type Candidates = SmallVec<[EndpointId; 8]>;
+/// How many endpoints one request may try. After sixteen failures in a row of endpoints that count as up, one more attempt
+/// would only make the client wait longer; and a list that is never longer never allocates.
+pub const CANDIDATES_MAX: usize = 16;
+
+/// Endpoints in the order in which they are tried, at most [`CANDIDATES_MAX`].
+pub type Candidates = SmallVec<[EndpointId; CANDIDATES_MAX]>;
 
 /// All that was decided for one request, with reasons. It is computed once, before any balancing; retry, failover,
 /// the log and the answer's headers read it.

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod rewrite;
 pub mod scan;
 pub mod select;
+mod serving;
 pub mod sse;
 pub mod surface;
 pub mod table;

@@ -1,12 +1,38 @@
 //! Names to values by the longest pattern that matches, in logarithmic time.
 
+use crate::scan::NameHash;
 use riparian_config::Pattern;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// What is known of names. They come from the configuration and requests only look them up, so nobody can fill it with names
+/// that collide, and a quick hash without a secret will do.
+pub(crate) type NameMap<T> = HashMap<String, T, BuildHasherDefault<NameHasher>>;
+
+/// Hashes a name as the scanner hashes keys.
+#[derive(Default)]
+pub(crate) struct NameHasher(NameHash);
+
+impl Hasher for NameHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    /// What `str` puts behind its bytes, so that fields do not run into each other; here there is one.
+    #[inline]
+    fn write_u8(&mut self, _: u8) {}
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
 
 /// Exact names before prefixes, longer prefixes before shorter ones.
 #[derive(Clone, Debug)]
 pub(crate) struct PatternMap<T> {
-    exact: HashMap<String, T>,
+    exact: NameMap<T>,
     /// Sorted by prefix. Each knows the longest other prefix that it begins with, so that the predecessor of a name in
     /// this order leads to the name's own longest prefix: whatever lies between the two begins with it.
     prefixes: Vec<Prefix<T>>,
@@ -22,7 +48,7 @@ struct Prefix<T> {
 impl<T: Copy> PatternMap<T> {
     /// The first of two equal patterns wins.
     pub(crate) fn new<'a>(entries: impl IntoIterator<Item = (&'a Pattern, T)>) -> Self {
-        let mut exact = HashMap::new();
+        let mut exact = NameMap::default();
         let mut prefixes: Vec<Prefix<T>> = Vec::new();
         for (pattern, value) in entries {
             match pattern {

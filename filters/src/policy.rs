@@ -1,8 +1,10 @@
 //! The whole configuration, compiled for the hot path: what a request needs is an index or one hash away.
 
 use crate::identify::Keys;
-use crate::patterns::PatternMap;
+use crate::patterns::{NameMap, PatternMap};
 use crate::scan::Watch;
+use crate::select::Draw;
+use crate::serving::{Served, Serving};
 use crate::surface::{Recognised, Router};
 use crate::table::{CloudSet, ENTRIES_MAX, Table};
 use riparian_config::{CloudName, Config, Dialect, Endpoint, EndpointName, ModelAt, Surface, Timeouts};
@@ -26,7 +28,9 @@ pub struct Place {
     pub cloud_name: CloudName,
     /// What stands in the `Host` header.
     pub authority: String,
-    models: Option<HashMap<String, String>>,
+    models: Option<NameMap<String>>,
+    /// What its chances are drawn by.
+    pub(crate) draw: Draw,
 }
 
 /// A compiled configuration. Immutable; one is shared by all requests that began under it.
@@ -42,6 +46,9 @@ pub struct Policy {
     watches: Vec<Watch>,
     answers: Vec<Option<crate::learn::Answer>>,
     vendors: PatternMap<usize>,
+    /// By the number of the surface.
+    surface_vendors: Vec<Option<usize>>,
+    serving: Serving,
     places: Vec<Place>,
     names: HashMap<EndpointName, EndpointId>,
 }
@@ -80,6 +87,7 @@ impl Policy {
                     cloud_name: owner.name.clone(),
                     authority: endpoint.url.authority(),
                     models: endpoint.models.as_ref().map(|models| models.iter().cloned().collect()),
+                    draw: Draw::new(endpoint.name.as_str(), endpoint.weight),
                 })
             })
             .collect();
@@ -99,8 +107,26 @@ impl Policy {
                 "the contract's table would have {entries} entries, over {ENTRIES_MAX}: name fewer models, or fewer dates"
             ));
         }
+        let surface_vendors = surfaces
+            .surfaces
+            .iter()
+            .map(|surface| surfaces.vendors.iter().position(|vendor| vendor.name == surface.vendor))
+            .collect();
+        let serving = Serving::compile(&places, &surfaces.surfaces, config.clouds.len());
         let table = Table::compile(&config);
-        Ok(Self { router, watches, answers, vendors, places, names, table, keys, config })
+        Ok(Self {
+            router,
+            watches,
+            answers,
+            vendors,
+            surface_vendors,
+            serving,
+            places,
+            names,
+            table,
+            keys,
+            config,
+        })
     }
 
     /// The operation that `method` and `path` name, if any.
@@ -131,10 +157,7 @@ impl Policy {
     #[must_use]
     pub fn vendor(&self, surface: Option<SurfaceNumber>, model: Option<&str>) -> Option<usize> {
         let claimed = model.and_then(|model| self.vendors.lookup(model));
-        claimed.or_else(|| {
-            let own = &self.surface(surface?).vendor;
-            self.config.surfaces.vendors.iter().position(|vendor| vendor.name == *own)
-        })
+        claimed.or_else(|| self.surface_vendors[surface?])
     }
 
     /// Every endpoint, by its id's order.
@@ -153,6 +176,11 @@ impl Policy {
     #[must_use]
     pub fn endpoint_named(&self, name: &EndpointName) -> Option<EndpointId> {
         self.names.get(name).copied()
+    }
+
+    /// The endpoints that have an operation and a model.
+    pub(crate) fn serving(&self, surface: Option<SurfaceNumber>, model: Option<&str>) -> Served<'_> {
+        self.serving.of(surface, model)
     }
 
     /// Every endpoint of `clouds`.

@@ -23,6 +23,7 @@ mod watch;
 
 pub use error::ScanError;
 pub use signals::Signals;
+pub(crate) use text::Hash as NameHash;
 pub use watch::{TooManyPointers, Watch};
 
 use std::borrow::Borrow;

@@ -50,6 +50,20 @@ impl CloudSet {
         self.0 == 0
     }
 
+    /// Each of them, in the configuration's order.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let cloud = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(cloud)
+        })
+    }
+
+    pub(crate) fn less(self, cloud: usize) -> Self {
+        Self(self.0 & !(1 << cloud))
+    }
+
     fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

@@ -204,10 +204,16 @@ impl Reader {
 /// It needs no secret: two keys with one hash look like a duplicate, so whoever makes some only gets a refusal; equal keys
 /// always have equal hashes, so no duplicate is missed. With 256 honest keys the odds of a mistake are 2^-48.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hash {
+pub(crate) struct Hash {
     state: u64,
     word: u64,
     bytes: u64,
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Hash {
@@ -222,7 +228,7 @@ impl Hash {
     }
 
     #[inline]
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         if self.bytes.is_multiple_of(8) {
             let (words, tail) = bytes.as_chunks::<8>();
@@ -248,7 +254,7 @@ impl Hash {
     }
 
     #[inline]
-    pub(super) fn finish(mut self) -> u64 {
+    pub(crate) fn finish(mut self) -> u64 {
         self.mix(self.word);
         self.mix(self.bytes);
         self.state ^ self.state >> 29
