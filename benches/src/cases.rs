@@ -6,11 +6,11 @@
 use crate::bodies::{self, BODIES};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
-use riparian_filters::classify::{Body, Classified, classify};
+use riparian_filters::classify::{Body, classify};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::Decision;
 use riparian_filters::head::{Head, HeadLimits, check};
-use riparian_filters::identify::{Keys, SessionId};
+use riparian_filters::identify::{Keys, LastTenant, SessionId};
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::learn::Learner;
 use riparian_filters::policy::{EndpointId, Policy};
@@ -137,6 +137,13 @@ fn heads(cases: &mut Vec<Case>) {
             }
         });
     }
+    add(cases, "identify/again", move || {
+        let mut last = LastTenant::default();
+        move || {
+            let own = &policy.config.sessions.header;
+            black_box(policy.keys.identify(&mut last, black_box(sent), own));
+        }
+    });
     add(cases, "identify/tenant", move || {
         move || {
             black_box(policy.keys.tenant(black_box(sent)));
@@ -245,26 +252,36 @@ fn scans(cases: &mut Vec<Case>) {
         for (name, make) in BODIES {
             let body = leak(make(bytes));
             add(cases, format!("scan/{name}/{}k", bytes / 1024), move || {
+                let mut scanner = Scanner::new(watch);
                 move || {
-                    let mut scanner = Scanner::new(watch);
+                    scanner.again();
                     for chunk in black_box(body.as_bytes()).chunks(CHUNK_BYTES) {
                         scanner.feed(chunk).expect("a right body");
                     }
-                    black_box(scanner.finish().expect("a whole body").held(0));
+                    black_box(scanner.end().expect("a whole body").held(0));
                 }
             });
         }
     }
 }
 
+/// What a connection keeps from request to request.
+struct Kept {
+    scanner: Scanner<&'static Watch>,
+    tenant: LastTenant,
+}
+
 /// Everything from the first byte of the body to the list of endpoints, but for the pin table's answer, which is a value here.
-fn whole(policy: &Policy, path: &str, headers: &HeaderMap, body: &[u8]) -> Decision {
+fn whole(policy: &'static Policy, kept: &mut Kept, path: &str, headers: &HeaderMap, body: &[u8]) -> Decision {
     let recognised = policy.recognise("POST", path).expect("a known operation");
-    let signals = scan(policy, recognised.surface, body);
-    let given = Body { signals: Some(&signals), form_model: None };
-    let classified: Classified<'_> = classify(policy, &recognised, given).expect("it names a model");
-    let tenant = policy.keys.tenant(headers);
-    let named = policy.keys.session(tenant, headers, &policy.config.sessions.header);
+    kept.scanner.restart(policy.watch(recognised.surface));
+    for chunk in body.chunks(CHUNK_BYTES) {
+        kept.scanner.feed(chunk).expect("a right body");
+    }
+    let signals = kept.scanner.end().expect("a whole body");
+    let given = Body { signals: Some(signals), form_model: None };
+    let classified = classify(policy, &recognised, given).expect("it names a model");
+    let (tenant, named) = policy.keys.identify(&mut kept.tenant, headers, &policy.config.sessions.header);
     let owners: SmallVec<[Owner; 4]> = classified
         .handles
         .iter()
@@ -286,13 +303,15 @@ fn wholes(cases: &mut Vec<Case>) {
         ("chat/64k", CHAT, bodies::chat_text(64 * 1024), false),
     ] {
         let (headers, body) = (leak(headers(session)), leak(body));
-        assert!(
-            !whole(policy, path, headers, body.as_bytes()).verdict.endpoints().is_empty(),
-            "the case measures what is allowed"
-        );
+        let surface = policy.recognise("POST", path).expect("a known operation").surface;
+        let keep =
+            move || Kept { scanner: Scanner::new(policy.watch(surface)), tenant: LastTenant::default() };
+        let decision = whole(policy, &mut keep(), path, headers, body.as_bytes());
+        assert!(!decision.verdict.endpoints().is_empty(), "the case measures what is allowed");
         add(cases, format!("whole/{name}"), move || {
+            let mut kept = keep();
             move || {
-                black_box(whole(policy, path, headers, black_box(body.as_bytes())));
+                black_box(whole(policy, &mut kept, path, headers, black_box(body.as_bytes())));
             }
         });
     }

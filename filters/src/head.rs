@@ -91,10 +91,11 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.0?;
-        match memchr::memmem::find(rest, b"\r\n") {
+        let ends = memchr::memchr_iter(b'\n', rest).find(|at| *at > 0 && rest[at - 1] == b'\r');
+        match ends {
             Some(at) => {
-                self.0 = Some(&rest[at + 2..]);
-                Some(&rest[..at])
+                self.0 = Some(&rest[at + 1..]);
+                Some(&rest[..at - 1])
             }
             None => self.0.take(),
         }
@@ -102,8 +103,37 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    KINDS[usize::from(byte)] & TOKEN != 0
 }
+
+fn is_value_byte(byte: u8) -> bool {
+    KINDS[usize::from(byte)] & VALUE != 0
+}
+
+/// What a byte may stand in: a token (RFC 9110, 5.6.2), a header's value (5.5).
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if byte == b'\t' as usize || (byte >= 0x20 && byte != 0x7f) {
+            kinds[byte] |= VALUE;
+        }
+        if byte < 128 && (byte as u8).is_ascii_alphanumeric() {
+            kinds[byte] |= TOKEN;
+        }
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        kinds[others[at] as usize] |= TOKEN;
+        at += 1;
+    }
+    kinds
+};
+
+const TOKEN: u8 = 1;
+const VALUE: u8 = 2;
 
 fn request_line(line: &[u8], limits: HeadLimits) -> Result<(), HeadFault> {
     let mut parts = line.split(|byte| *byte == b' ');
@@ -166,7 +196,7 @@ fn header_line(line: &[u8], framing: &mut Framing) -> Result<(), HeadFault> {
     if name.is_empty() || !name.iter().all(|byte| is_token_byte(*byte)) {
         return Err(malformed("header name is no token"));
     }
-    if !value.iter().all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f)) {
+    if !value.iter().all(|byte| is_value_byte(*byte)) {
         return Err(malformed("control byte in a header value"));
     }
     if name.contains(&b'_') && FRAMING_NAMES.iter().any(|framing| looks_like(name, framing)) {

@@ -213,7 +213,13 @@ macro_rules! hex {
     ($($name:ident)*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                // In one go: a log line has two of them.
+                let mut digits = [0; 2 * std::mem::size_of::<$name>()];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                }
+                f.write_str(std::str::from_utf8(&digits).expect("hexadecimal digits"))
             }
         }
 

@@ -65,7 +65,6 @@ pub enum Learned<'a> {
 #[derive(Debug)]
 pub struct Learner {
     form: Form,
-    watch: Arc<Watch>,
     births: usize,
     stored: Option<usize>,
     told: Told,
@@ -100,13 +99,7 @@ impl Learner {
         };
         let scanner = Box::new(Scanner::new(Arc::clone(watch)));
         let form = if events { Form::Events(Splitter::default(), scanner) } else { Form::Json(scanner) };
-        Some(Self {
-            form,
-            watch: Arc::clone(watch),
-            births: answer.births.len(),
-            stored: answer.stored,
-            told: Told::default(),
-        })
+        Some(Self { form, births: answer.births.len(), stored: answer.stored, told: Told::default() })
     }
 
     /// Reads the next piece; `tell` hears of what was learned, before this returns.
@@ -134,7 +127,7 @@ impl Learner {
 
     fn events(&mut self, bytes: &[u8], tell: &mut impl FnMut(Learned<'_>)) {
         let Form::Events(splitter, scanner) = &mut self.form else { return };
-        let (births, stored, watch, told) = (self.births, self.stored, &self.watch, &mut self.told);
+        let (births, stored, told) = (self.births, self.stored, &mut self.told);
         let (mut readable, mut done) = (true, false);
         splitter.feed(bytes, |piece| match piece {
             Piece::Data(_) | Piece::NewLine if done || !readable => {}
@@ -147,7 +140,7 @@ impl Learner {
             Piece::End => {
                 // All handles of a stream are in the first event that has any.
                 done |= told.any;
-                **scanner = Scanner::new(Arc::clone(watch));
+                scanner.again();
                 told.captures = 0;
                 readable = true;
             }

@@ -107,12 +107,36 @@ impl<W: Borrow<Watch>> Scanner<W> {
     ///
     /// # Errors
     /// When `feed` failed before, or the body is not whole.
-    pub fn finish(self) -> Result<Signals, ScanError> {
+    pub fn finish(mut self) -> Result<Signals, ScanError> {
+        self.end()?;
+        Ok(std::mem::take(&mut self.machine.walk.signals))
+    }
+
+    /// [`Self::finish`] for a scanner that is used again: it is some 2 KB, which need not be made, moved and freed for each body.
+    ///
+    /// # Errors
+    /// As `finish`.
+    pub fn end(&self) -> Result<&Signals, ScanError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.gate.end(self.fed_bytes)?;
-        self.machine.end()
+        self.machine.end()?;
+        Ok(self.signals())
+    }
+
+    /// Begins another body, perhaps of another surface, and forgets this one. What was allocated stays.
+    pub fn restart(&mut self, watch: W) {
+        self.watch = watch;
+        self.again();
+    }
+
+    /// Begins another body of the same surface.
+    pub fn again(&mut self) {
+        self.gate = Gate::default();
+        self.machine.again(self.watch.borrow());
+        self.fed_bytes = 0;
+        self.failed = None;
     }
 
     fn read(&mut self, chunk: &[u8]) -> Result<(), ScanError> {

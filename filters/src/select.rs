@@ -43,10 +43,10 @@ fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>) -> Verdict {
     if !race.list.is_settled() {
         rest.iter().for_each(|cloud| race.cloud(cloud));
     }
-    match race.list.endpoints() {
-        [] if race.any_serves => Verdict::Refuse(Reason::EndpointsDown),
-        [] => Verdict::Refuse(Reason::NotServed),
-        endpoints => Verdict::Free(Candidates::from_slice(endpoints)),
+    match race.list.len {
+        0 if race.any_serves => Verdict::Refuse(Reason::EndpointsDown),
+        0 => Verdict::Refuse(Reason::NotServed),
+        _ => Verdict::Free(race.list.endpoints()),
     }
 }
 
@@ -91,8 +91,8 @@ impl Race<'_> {
 
 /// The best endpoints so far, the best first, tier by tier.
 struct List {
-    ids: [EndpointId; CANDIDATES_MAX],
-    scores: [f64; CANDIDATES_MAX],
+    /// Scores and ids.
+    entries: [(f64, u16); CANDIDATES_MAX],
     len: usize,
     /// Where the tier begins that is being filled.
     tier: usize,
@@ -102,13 +102,7 @@ struct List {
 
 impl Default for List {
     fn default() -> Self {
-        Self {
-            ids: [EndpointId(0); CANDIDATES_MAX],
-            scores: [0.0; CANDIDATES_MAX],
-            len: 0,
-            tier: 0,
-            worst: f64::NEG_INFINITY,
-        }
+        Self { entries: [(0.0, 0); CANDIDATES_MAX], len: 0, tier: 0, worst: f64::NEG_INFINITY }
     }
 }
 
@@ -122,12 +116,12 @@ impl List {
             }
             self.len -= 1;
         }
-        let above = self.scores[self.tier..self.len].iter().take_while(|other| **other >= score).count();
-        let place = self.tier + above;
-        self.scores.copy_within(place..self.len, place + 1);
-        self.ids.copy_within(place..self.len, place + 1);
-        self.scores[place] = score;
-        self.ids[place] = EndpointId(u16::try_from(at).expect("checked where the policy is compiled"));
+        let mut place = self.len;
+        while place > self.tier && self.entries[place - 1].0 < score {
+            self.entries[place] = self.entries[place - 1];
+            place -= 1;
+        }
+        self.entries[place] = (score, u16::try_from(at).expect("checked where the policy is compiled"));
         self.len += 1;
         self.see_worst();
     }
@@ -141,7 +135,7 @@ impl List {
     fn see_worst(&mut self) {
         self.worst = match self.len {
             CANDIDATES_MAX if self.is_settled() => f64::INFINITY,
-            CANDIDATES_MAX => self.scores[CANDIDATES_MAX - 1],
+            CANDIDATES_MAX => self.entries[CANDIDATES_MAX - 1].0,
             _ => f64::NEG_INFINITY,
         };
     }
@@ -151,8 +145,8 @@ impl List {
         self.tier == CANDIDATES_MAX
     }
 
-    fn endpoints(&self) -> &[EndpointId] {
-        &self.ids[..self.len]
+    fn endpoints(&self) -> Candidates {
+        self.entries[..self.len].iter().map(|(_, id)| EndpointId(*id)).collect()
     }
 }
 

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub struct Router {
     paths: matchit::Router<Vec<Operation>>,
+    /// [`versioned_bases`], worked out once.
+    bases: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl Router {
         for (path, operations) in paths {
             router.insert(&path, operations).map_err(|error| format!("{path}: {error}"))?;
         }
-        Ok(Self { paths: router })
+        Ok(Self { paths: router, bases: versioned_bases().collect() })
     }
 
     /// The operation that `method` and `path` name, if any.
@@ -110,7 +112,9 @@ impl Router {
             }
         }
         let tail = match operation.form {
-            Form::Versioned => versioned_bases()
+            Form::Versioned => self
+                .bases
+                .iter()
                 .filter_map(|base| path.strip_prefix(base))
                 .find(|tail| tail.starts_with('/'))?,
             Form::Dated => path.strip_prefix(DATED)?,

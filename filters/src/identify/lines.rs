@@ -47,7 +47,7 @@ impl<'h> Lines<'h> {
                 "x-api-key" => _ = credentials[2].get_or_insert(value),
                 "x-riparian-session" => lines.session(TAG, value),
                 // Each of the vendors' names ends with one of these, and few others do.
-                _ if name.len() >= 9 && name.ends_with(['d', 'y', 'n']) => {
+                _ if name.len() >= 9 && matches!(name.as_bytes().last(), Some(b'd' | b'y' | b'n')) => {
                     if let Some(at) = VENDOR_HEADERS.iter().position(|known| *known == name) {
                         lines.session(at, value);
                     }

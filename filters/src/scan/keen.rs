@@ -25,7 +25,7 @@ impl Machine {
                     }
                     let kept = &bytes[at + 1..end];
                     let key = Key { kept, bytes: kept.len(), hash: Hash::of(kept), start: self.place(at) };
-                    let member = self.walk.member(watch, key);
+                    let member = self.walk.member_here(watch, key);
                     self.check(member)?;
                     at = end + 1;
                     expect = Expect::Colon;

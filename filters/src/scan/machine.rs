@@ -3,13 +3,13 @@
 //! Input has gone through the [`Gate`](super::gate::Gate), so that every byte outside ASCII is right; here it only matters
 //! that such bytes stand in strings. What the values mean is left to the [`Walk`].
 
+use super::ScanError;
 use super::number::Number;
 use super::signals::{Kind, Text};
 use super::skim::{end_of_text, special};
 use super::text::{Hash, Reader, Use};
 use super::walk::{Key, Walk};
 use super::watch::Watch;
-use super::{ScanError, Signals};
 
 /// What may come next, white space aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +125,19 @@ impl Machine {
         }
     }
 
+    /// Begins another body.
+    pub(super) fn again(&mut self, watch: &Watch) {
+        self.base = 0;
+        self.expect = Expect::Root;
+        self.cut = Cut::Nowhere;
+        self.fault = None;
+        self.walk.again(watch);
+    }
+
     /// The body is over.
-    pub(super) fn end(self) -> Result<Signals, ScanError> {
+    pub(super) fn end(&self) -> Result<(), ScanError> {
         match self.expect {
-            Expect::Nothing => Ok(self.walk.signals),
+            Expect::Nothing => Ok(()),
             Expect::Root => Err(ScanError::Empty),
             _ => Err(ScanError::Truncated { at: self.base }),
         }

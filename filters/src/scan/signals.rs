@@ -124,6 +124,19 @@ impl Signals {
         Self { held, ..Self::default() }
     }
 
+    /// Begins another body.
+    pub(super) fn again(&mut self, held: u64) {
+        self.held = held;
+        self.falsehoods = 0;
+        self.text.clear();
+        self.captures.clear();
+        self.model = None;
+        self.model_span = None;
+        self.cache_key = None;
+        self.root_open = 0;
+        self.root_empty = false;
+    }
+
     /// Tests the value at `node`, and takes what is wanted of it. `start` is its first byte.
     pub(super) fn read(
         &mut self,

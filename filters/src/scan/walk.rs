@@ -69,6 +69,18 @@ impl Walk {
         }
     }
 
+    /// Begins another body.
+    pub(super) fn again(&mut self, watch: &Watch) {
+        self.node = ROOT;
+        self.here = NOWHERE;
+        self.depth = 0;
+        self.braces = 0;
+        self.dull_depth = 0;
+        self.objects.clear();
+        self.keys.clear();
+        self.signals.again(watch.held_at_first);
+    }
+
     /// The node of the value under way.
     #[inline]
     pub(super) fn node(&self) -> NodeId {
@@ -171,8 +183,14 @@ impl Walk {
     }
 
     /// A member of an object that is read begins.
-    #[inline]
+    #[inline(never)]
     pub(super) fn member(&mut self, watch: &Watch, key: Key<'_>) -> Result<(), ScanError> {
+        self.member_here(watch, key)
+    }
+
+    /// [`Self::member`] for the fast lane, where a call would cost as much as the work.
+    #[inline(always)]
+    pub(super) fn member_here(&mut self, watch: &Watch, key: Key<'_>) -> Result<(), ScanError> {
         let node = watch.node(self.here).expect("only asked of read objects");
         let object = self.objects.last_mut().expect("every open brace at a node is there");
         let (word, bit) = filter_bit(key.hash);
