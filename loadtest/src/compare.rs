@@ -88,13 +88,17 @@ impl Plan {
 /// duration, and some.
 ///
 /// # Errors
-/// Nothing could be measured: Riparian is to take part and is not there, or the canned cloud does not start. A peer that is
+/// Nothing could be measured: Riparian is to take part and is not there, the canned cloud does not start, or [`kill_all`] was
+/// called. A peer that is
 /// not installed, does not start or answers wrongly is no error here: see [`Comparison::missing`] and
 /// [`Comparison::faults`].
 pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Comparison, String> {
     let files = child::raise_files();
     let mut field = Field::assemble(plan, files, &mut progress)?;
     for work in &plan.works {
+        if child::is_stopped() {
+            return Err("stopped".to_owned());
+        }
         match work {
             Work::Growth => growth::run(plan, &mut field, &mut progress),
             _ => field.perform(*work, plan, &mut progress),
@@ -217,7 +221,7 @@ impl Field {
             for turn in 0..names.len() {
                 // Each round begins with another peer, so that nobody always comes after the same one.
                 let at = (turn + round as usize) % names.len();
-                if out[at] {
+                if out[at] || child::is_stopped() {
                     continue;
                 }
                 progress(&format!("{} round {} of {count}: {}", work.name(), round + 1, names[at]));

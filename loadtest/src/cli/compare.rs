@@ -53,17 +53,22 @@ pub(crate) struct Canned {
     listen: SocketAddr,
 }
 
+/// How long a comparison may take to end once its proxies are gone.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Whether all was answered as it should be.
 pub(crate) async fn run(args: Compare) -> Result<bool, String> {
     let plan = plan(&args)?;
-    let comparing = tokio::task::spawn_blocking(move || compare::run(&plan, |line| eprintln!("{line}")));
+    let mut comparing = tokio::task::spawn_blocking(move || compare::run(&plan, |line| eprintln!("{line}")));
     let found: Comparison = tokio::select! {
-        found = comparing => found.map_err(|error| error.to_string())??,
+        found = &mut comparing => found.map_err(|error| error.to_string())??,
         signal = super::stop_signal() => {
             compare::kill_all();
             signal.map_err(|error| error.to_string())?;
+            // Without its proxies it fails soon, and takes its directories with it.
+            let _ = tokio::time::timeout(STOPS_WITHIN, comparing).await;
             eprintln!("riparian-loadtest: stopped; nothing is left running");
-            std::process::exit(130); // the measuring thread is in the middle of something
+            std::process::exit(130);
         }
     };
     println!("{found}");

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
@@ -16,8 +17,17 @@ use super::tree::Tree;
 /// The groups that run now.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Ends every child of this process that was started here.
+/// Set once nothing more is to be started.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`kill_all`] was called.
+pub(crate) fn is_stopped() -> bool {
+    STOPPED.load(Ordering::SeqCst)
+}
+
+/// Ends every child of this process that was started here, and lets no other start: a comparison that runs then ends soon.
 pub fn kill_all() {
+    STOPPED.store(true, Ordering::SeqCst);
     for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let _ = kill_process_group(*group, Signal::KILL); // gone already: as it should be
     }
@@ -43,6 +53,9 @@ pub(crate) struct Child {
 impl Child {
     /// Starts it; what it prints goes to a file in `dir`.
     pub(crate) fn spawn(name: &str, program: &Path, args: &[String], dir: &Path) -> Result<Child, String> {
+        if is_stopped() {
+            return Err(format!("{name}: not started, since all is to stop"));
+        }
         let errors = dir.join(format!("{name}.err"));
         let start = || {
             let output = File::create(&errors)?;
@@ -59,6 +72,9 @@ impl Child {
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let group = pid.ok_or_else(|| format!("{name}: a process without a number"))?;
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+        if is_stopped() {
+            let _ = kill_process_group(group, Signal::KILL); // the stop came in between
+        }
         Ok(Child { name: name.to_owned(), process, group, errors })
     }
 

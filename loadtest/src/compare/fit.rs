@@ -46,7 +46,7 @@ pub(crate) fn note(points: &[(f64, f64)], x: &str) -> String {
             format!("flat: {} to {} over the whole range", digits(least), digits(most))
         }
         Some(Line { base, slope, explained }) if explained >= LINEAR_FROM && slope > 0.0 => {
-            format!("linear: {} and {} for each of {x}", digits(base), digits(slope))
+            format!("linear: {} + {} x, x in {x}", digits(base), digits(slope))
         }
         Some(_) => format!("neither flat nor linear: largest to least {times:.2}"),
     }
@@ -72,7 +72,7 @@ mod tests {
         let points = |y: fn(f64) -> f64| at.map(|x| (x, y(x)));
         let found = line(&points(|x| 30.0 + 0.2 * x)).expect("a line");
         assert!((found.base - 30.0).abs() < 1e-6 && (found.slope - 0.2).abs() < 1e-9, "{found:?}");
-        assert!(note(&points(|x| 30.0 + 0.2 * x), "KB").starts_with("linear: 30.0 and 0.2000"));
+        assert!(note(&points(|x| 30.0 + 0.2 * x), "KB").starts_with("linear: 30.0 + 0.2000 x"));
         assert!(note(&points(|x| 40.0 + x.log10()), "KB").starts_with("flat"));
         assert!(note(&points(|x| x * x), "KB").starts_with("neither"));
         assert!(note(&points(|x| 100.0 / x), "KB").starts_with("neither"), "it falls");

@@ -185,21 +185,21 @@ figures! {
     /// Proportional memory a stream at 100 open ones, KB, the idle process taken off.
     STREAM_KB_100 = "kb_per_stream_100", "KB a stream, 100 open", true;
     /// At 1,000.
-    STREAM_KB_1000 = "kb_per_stream_1000", "1,000 open", true;
+    STREAM_KB_1000 = "kb_per_stream_1000", "KB a stream, 1,000 open", true;
     /// At 3,000.
-    STREAM_KB_3000 = "kb_per_stream_3000", "3,000 open", true;
+    STREAM_KB_3000 = "kb_per_stream_3000", "KB a stream, 3,000 open", true;
     /// At 9,000.
-    STREAM_KB_9000 = "kb_per_stream_9000", "9,000 open", true;
+    STREAM_KB_9000 = "kb_per_stream_9000", "KB a stream, 9,000 open", true;
     /// CPU of a fresh 1 KB request at 100 a second while no stream is open, microseconds.
-    FRESH_0 = "fresh_cpu_us_0", "fresh request CPU us, 0 open", true;
+    FRESH_0 = "fresh_cpu_us_0", "fresh CPU us, 0 open", true;
     /// While 100 are.
-    FRESH_100 = "fresh_cpu_us_100", "100 open", true;
+    FRESH_100 = "fresh_cpu_us_100", "fresh CPU us, 100 open", true;
     /// While 1,000 are.
-    FRESH_1000 = "fresh_cpu_us_1000", "1,000 open", true;
+    FRESH_1000 = "fresh_cpu_us_1000", "fresh CPU us, 1,000 open", true;
     /// While 3,000 are.
-    FRESH_3000 = "fresh_cpu_us_3000", "3,000 open", true;
+    FRESH_3000 = "fresh_cpu_us_3000", "fresh CPU us, 3,000 open", true;
     /// While 9,000 are.
-    FRESH_9000 = "fresh_cpu_us_9000", "9,000 open", true;
+    FRESH_9000 = "fresh_cpu_us_9000", "fresh CPU us, 9,000 open", true;
     /// Resident memory just after the start, MB, summed over the processes.
     IDLE_MB = "idle_mb", "idle MB", true;
     /// The same with shared pages counted once.

@@ -74,7 +74,10 @@ fn across(page: &mut Page, found: &Comparison) {
     ]);
     // What the process holds in all, from the memory of each stream.
     let whole = |peer: &str| pick(peer, &memory).into_iter().map(|(n, kb)| (n, n * kb / 1024.0)).collect();
-    let plot = |title: &str, x, y, series| Lines { title: title.to_owned(), x, y, marks: true, series };
+    let plot = |title: &str, (x, spacing): (&str, Spacing), y, series| {
+        let (title, x) = (title.to_owned(), (x.to_owned(), spacing));
+        Lines { title, x, y, marks: true, series }
+    };
     let log = Spacing::Log;
     let plots = [
         plot(
@@ -147,7 +150,8 @@ fn section(page: &mut Page, work: &WorkResult) {
 
 fn bar_plot(work: &WorkResult, figure: Figure) -> Bars {
     let bar = |peer: &PeerResult| {
-        let summary = peer.figures.get(figure.name)?;
+        // What the straight way adds to itself is no bar.
+        let summary = peer.figures.get(figure.name).filter(|summary| summary.median != 0.0)?;
         Some(Bar { name: peer.peer.clone(), value: summary.median, spread: (summary.min, summary.max) })
     };
     Bars { title: work.work.clone(), unit: figure.title, bars: work.peers.iter().filter_map(bar).collect() }
@@ -163,7 +167,7 @@ fn growth(line: &Growth) -> (String, String) {
     };
     let plot = Lines {
         title: format!("{}: {}", line.title, line.note),
-        x: ("", spacing(&mut line.points.iter().map(|point| point.0))),
+        x: (line.x.clone(), spacing(&mut line.points.iter().map(|point| point.0))),
         y: ("us", spacing(&mut line.points.iter().map(|point| point.1))),
         marks: true,
         series: vec![Series { name: table::BASE.to_owned(), points: line.points.clone() }],
@@ -179,10 +183,15 @@ fn growth_rows(lines: &[Growth]) -> Vec<Vec<String>> {
             row.resize(most + 1, String::new());
             row
         };
-        let x = line.points.iter().map(|point| super::svg::label(point.0));
+        let x = line.points.iter().map(|point| whole(point.0));
         let y = line.points.iter().map(|point| table::number(point.1));
         rows.push(pad(std::iter::once(line.x.clone()).chain(x).collect()));
         rows.push(pad(std::iter::once(line.y.clone()).chain(y).collect()));
     }
     rows
+}
+
+/// Counts and sizes are whole numbers.
+fn whole(x: f64) -> String {
+    format!("{x:.0}")
 }

@@ -14,7 +14,7 @@ pub(crate) struct Series {
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     pub(crate) title: String,
-    pub(crate) x: (&'static str, Spacing),
+    pub(crate) x: (String, Spacing),
     pub(crate) y: (&'static str, Spacing),
     /// Whether each point is marked: where they are few.
     pub(crate) marks: bool,
@@ -57,7 +57,7 @@ pub(crate) fn colour(name: &str) -> usize {
 
 /// Percentile curves, in microseconds.
 pub(crate) fn percentiles(title: String, series: Vec<Series>) -> Lines {
-    let (x, y) = (("of all are not above", Spacing::Quantile), ("us", Spacing::Log));
+    let (x, y) = (("of all are not above".to_owned(), Spacing::Quantile), ("us", Spacing::Log));
     Lines { title, x, y, marks: false, series }
 }
 
@@ -119,7 +119,7 @@ impl Lines {
             out,
             format_args!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{floor}\" y2=\"{floor}\"/>"),
         );
-        svg::text(out, ((LEFT + right) / 2.0, HEIGHT - 6.0), "middle", "name", self.x.0);
+        svg::text(out, ((LEFT + right) / 2.0, HEIGHT - 6.0), "middle", "name", &self.x.0);
         svg::text(out, (LEFT - 6.0, 14.0), "end", "name", self.y.0);
     }
 

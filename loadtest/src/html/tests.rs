@@ -123,3 +123,21 @@ fn the_json_can_be_read_back() {
     assert_eq!(value["works"][0]["peers"][1]["figures"]["cpu_us_per_request"]["median"], 15.0);
     assert_eq!(value["verdicts"][0]["outcome"], "no_peer");
 }
+
+#[test]
+fn a_run_has_its_page_too() {
+    use crate::{Report, Rules, Run, oracle};
+    let rules = Rules::parse(["stateless=azure"]).expect("a rule");
+    let run = Run::default();
+    let findings = oracle::judge(&rules, &run, &[]);
+    let mut report = Report::new(&rules, &run, &[], findings);
+    for (_, curve) in &mut report.curves {
+        (1..=500u64).for_each(|us| curve.record(std::time::Duration::from_micros(us)));
+    }
+    report.statuses.insert(200, 500);
+    report.refusals.insert((403, "<designation>".to_owned()), 3);
+    let page = super::run(&report);
+    check_tags(&page);
+    assert_eq!(page.matches("<svg").count(), 3, "first byte, duration, longest gap");
+    assert!(page.contains("403 &lt;designation&gt;") && page.contains("leaks"));
+}
