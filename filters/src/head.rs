@@ -118,7 +118,7 @@ const KINDS: [u8; 256] = {
         if byte == b'\t' as usize || (byte >= 0x20 && byte != 0x7f) {
             kinds[byte] |= VALUE;
         }
-        if byte < 128 && (byte as u8).is_ascii_alphanumeric() {
+        if matches!(byte, 0x30..=0x39 | 0x41..=0x5a | 0x61..=0x7a) {
             kinds[byte] |= TOKEN;
         }
         byte += 1;
