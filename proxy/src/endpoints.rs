@@ -6,6 +6,7 @@
 
 use crate::credentials::Proof;
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use metrics::Gauge;
 use riparian_config::{Endpoint, EndpointUrl, Health};
 use std::io;
@@ -172,8 +173,10 @@ pub struct Ready {
     pub proof: Proof,
     /// Certificates to trust instead of the system's.
     pub ca: Option<Arc<pingora_core::protocols::tls::CaType>>,
-    /// Tells connection pools apart whose certificates or HTTP version differ: pingora's own pool key does not.
+    /// Tells connections apart that must not be shared: those to other names, with other certificates or another HTTP version.
     pub pool: u64,
+    /// The cloud's name and its own, as they stand in headers.
+    pub shown: [HeaderValue; 2],
 }
 
 #[cfg(test)]

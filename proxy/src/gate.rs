@@ -1,6 +1,6 @@
 //! Limits of the whole process: requests in flight, bytes of held bodies, retries.
 
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics};
 use riparian_config::Retries;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +9,6 @@ use std::time::Instant;
 /// Counts what is in flight. What is counted is given back when its guard is dropped.
 #[derive(Debug)]
 pub struct Gate {
-    streams: AtomicU64,
-    held: AtomicU64,
-    connections: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
@@ -34,41 +31,38 @@ impl Gate {
     /// Nothing in flight.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
-            streams: AtomicU64::new(0),
-            held: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-            metrics,
-        })
+        Arc::new(Self { metrics })
+    }
+
+    fn count(&self) -> &InFlight {
+        &self.metrics.in_flight
     }
 
     /// Lets a request in, unless `max` are in flight.
     #[must_use]
     pub fn enter(self: &Arc<Self>, max: u64) -> Option<Stream> {
-        let before = self.streams.fetch_add(1, Ordering::Relaxed);
+        let before = self.count().streams.fetch_add(1, Ordering::Relaxed);
         let stream = Stream(Arc::clone(self));
-        self.metrics.streams_open.increment(1.0);
         (before < max).then_some(stream)
     }
 
     /// Counts a connection for as long as the guard lives.
     #[must_use]
     pub fn connect(self: &Arc<Self>) -> Connection {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        self.metrics.connections_open.increment(1.0);
+        self.count().connections.fetch_add(1, Ordering::Relaxed);
         Connection(Arc::clone(self))
     }
 
     /// Connections of clients, idle ones included.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
+        self.count().connections.load(Ordering::Relaxed)
     }
 
     /// Requests in flight.
     #[must_use]
     pub fn streams(&self) -> u64 {
-        self.streams.load(Ordering::Relaxed)
+        self.count().streams.load(Ordering::Relaxed)
     }
 
     /// Begins to hold a body.
@@ -80,21 +74,19 @@ impl Gate {
     /// Bytes of all held bodies.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.count().held.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.connections_open.decrement(1.0);
+        self.0.count().connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.streams_open.decrement(1.0);
+        self.0.count().streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -103,23 +95,16 @@ impl HeldBytes {
     #[must_use]
     pub fn grow(&mut self, bytes: usize, max: u64) -> bool {
         let bytes = bytes as u64;
-        let before = self.gate.held.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.gate.count().held.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        self.show();
         before.saturating_add(bytes) <= max
-    }
-
-    fn show(&self) {
-        #[allow(clippy::cast_precision_loss, reason = "a gauge of bytes, exact far beyond any memory")]
-        self.gate.metrics.held_bytes.set(self.gate.held() as f64);
     }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.gate.held.fetch_sub(self.bytes, Ordering::Relaxed);
-            self.show();
+            self.gate.count().held.fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 }

@@ -90,12 +90,11 @@ pub struct Metrics {
     render: PrometheusHandle,
     /// Tells the registries of one process apart in the threads' own caches.
     number: u64,
-    /// Requests that are being carried.
-    pub streams_open: Gauge,
-    /// Client connections.
-    pub connections_open: Gauge,
-    /// Bytes of bodies that are held.
-    pub held_bytes: Gauge,
+    /// What is in flight: counted here, and shown when somebody looks.
+    pub in_flight: InFlight,
+    streams_open: Gauge,
+    connections_open: Gauge,
+    held_bytes: Gauge,
     /// Pins in the table.
     pub pins: Gauge,
     /// Pins that went before their time, because the table was full.
@@ -117,6 +116,17 @@ pub struct Metrics {
     /// When the configuration in force was loaded.
     pub loaded_at: Gauge,
     refusals: Vec<(Reason, Counter)>,
+}
+
+/// What is in flight.
+#[derive(Debug, Default)]
+pub struct InFlight {
+    /// Requests that are being carried.
+    pub streams: AtomicU64,
+    /// Client connections.
+    pub connections: AtomicU64,
+    /// Bytes of bodies that are held.
+    pub held: AtomicU64,
 }
 
 /// What a settled request touches.
@@ -155,6 +165,7 @@ impl Metrics {
         let render = recorder.handle();
         let registry = Registry(&recorder);
         let metrics = Self {
+            in_flight: InFlight::default(),
             streams_open: registry.gauge("riparian_streams_open", vec![]),
             connections_open: registry.gauge("riparian_connections_open", vec![]),
             held_bytes: registry.gauge("riparian_held_bytes", vec![]),
@@ -186,6 +197,11 @@ impl Metrics {
     /// The exposition, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
+        #[allow(clippy::cast_precision_loss, reason = "exact far beyond any memory")]
+        let show = |gauge: &Gauge, count: &AtomicU64| gauge.set(count.load(Ordering::Relaxed) as f64);
+        show(&self.streams_open, &self.in_flight.streams);
+        show(&self.connections_open, &self.in_flight.connections);
+        show(&self.held_bytes, &self.in_flight.held);
         self.render.render()
     }
 
@@ -196,6 +212,9 @@ impl Metrics {
 
     /// Counts a refusal, or a request that could not be carried.
     pub fn refused(&self, reason: Reason) {
+        if reason.allows() {
+            return;
+        }
         if let Some((_, counter)) = self.refusals.iter().find(|(known, _)| *known == reason) {
             counter.increment(1);
         }

@@ -140,17 +140,19 @@ impl Record {
         if !self.snapshot.policy.config.telemetry.response_headers {
             return;
         }
-        let (cloud, endpoint) = self.place();
+        let none = || HeaderValue::from_static("none");
+        let [cloud, endpoint] =
+            self.endpoint.map_or_else(|| [none(), none()], |id| self.snapshot.ready(id).shown.clone());
         let mut ours = |name, value| headers.insert(HeaderName::from_static(name), value);
         ours("x-riparian-decision", text(&self.id.to_string()));
-        ours("x-riparian-cloud", text(cloud));
-        ours("x-riparian-endpoint", text(endpoint));
+        ours("x-riparian-cloud", cloud);
+        ours("x-riparian-endpoint", endpoint);
         ours("x-riparian-grade", HeaderValue::from_static(self.grade().as_str()));
         ours("x-riparian-class", HeaderValue::from_static(self.class().as_str()));
         ours("x-riparian-reason", HeaderValue::from_static(self.reason.as_str()));
     }
 }
 
-fn text(name: &str) -> HeaderValue {
-    HeaderValue::from_str(name).expect("names are checked to be ASCII, and tags are hexadecimal")
+fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("tags and numbers are ASCII")
 }

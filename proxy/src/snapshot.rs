@@ -3,6 +3,7 @@
 use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
 use crate::metrics::Metrics;
+use http::HeaderValue;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::WrappedX509;
 use riparian_config::{Config, Endpoint, HttpVersion};
@@ -87,7 +88,9 @@ impl Snapshot {
                         metrics.endpoint_up(place.cloud_name.as_str(), endpoint.name.as_str()),
                     ))
                 });
-                ready.push(Ready { state, proof, ca, pool: pool(endpoint) });
+                let shown = [place.cloud_name.as_str(), endpoint.name.as_str()]
+                    .map(|name| HeaderValue::from_str(name).expect("names are checked to be ASCII"));
+                ready.push(Ready { state, proof, ca, pool: pool(endpoint), shown });
             }
         }
         if !faults.is_empty() {
@@ -158,6 +161,8 @@ fn certificates(path: &Path) -> Result<Arc<CaType>, String> {
 fn pool(endpoint: &Endpoint) -> u64 {
     let mut hasher = DefaultHasher::new();
     endpoint.name.hash(&mut hasher);
+    // A connection was verified for one name.
+    (endpoint.url.tls, &endpoint.url.host).hash(&mut hasher);
     endpoint.ca_file.hash(&mut hasher);
     (endpoint.http_version == HttpVersion::Http2).hash(&mut hasher);
     hasher.finish()

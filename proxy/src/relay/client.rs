@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, RequestHead, write_line};
 use super::wire::{COPY_MAX, Unwritten, Wire};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method};
 use pingora_core::protocols::http::v2::server::HttpSession;
@@ -41,52 +41,35 @@ impl Held {
         }
     }
 
-    /// The body with one stretch of it changed. Chunks that the stretch lies in are made anew, in one piece; all others are shared with
-    /// the original.
+    /// The body with one stretch of it changed. Nothing is copied: what stands around the stretch is shared with the original, and
+    /// all pieces leave in one write.
     pub(crate) fn spliced(&self, splice: Option<&Splice>) -> SmallVec<[Bytes; 2]> {
         let Some(splice) = splice else { return self.chunks.clone() };
         let mut out = SmallVec::new();
-        let (mut at, mut mended) = (0u64, Mended::Not);
+        let mut put = |piece: Bytes| {
+            if !piece.is_empty() {
+                out.push(piece);
+            }
+        };
+        let with = Bytes::copy_from_slice(&splice.with);
+        let (mut at, mut placed) = (0u64, false);
         for chunk in &self.chunks {
             let end = at + chunk.len() as u64;
             let within =
                 |offset: u64| usize::try_from(offset.clamp(at, end) - at).expect("within a chunk in memory");
-            if splice.at.start >= end || matches!(mended, Mended::Done) {
-                out.push(chunk.clone());
-            } else {
-                let mut piece = match std::mem::replace(&mut mended, Mended::Done) {
-                    Mended::Partly(piece) => piece,
-                    Mended::Not | Mended::Done => {
-                        let mut piece = BytesMut::with_capacity(chunk.len() + splice.with.len());
-                        piece.extend_from_slice(&chunk[..within(splice.at.start)]);
-                        piece.extend_from_slice(&splice.with);
-                        piece
-                    }
-                };
-                piece.extend_from_slice(&chunk[within(splice.at.end)..]);
-                if splice.at.end <= end {
-                    out.push(piece.freeze());
-                } else {
-                    mended = Mended::Partly(piece);
-                }
+            put(chunk.slice(..within(splice.at.start)));
+            if !placed && splice.at.start < end {
+                placed = true;
+                put(with.clone());
             }
+            put(chunk.slice(within(splice.at.end)..));
             at = end;
         }
-        match mended {
-            Mended::Done => {}
-            Mended::Partly(piece) => out.push(piece.freeze()),
-            Mended::Not => out.push(Bytes::copy_from_slice(&splice.with)),
+        if !placed {
+            put(with);
         }
         out
     }
-}
-
-/// How far a splice has come.
-enum Mended {
-    Not,
-    /// It reaches into chunks that are still to come.
-    Partly(BytesMut),
-    Done,
 }
 
 /// Why a body could not be read to its end.
@@ -509,10 +492,7 @@ mod tests {
                         expected,
                         "{splice:?} with chunks ending at {first} and {second}"
                     );
-                    assert!(
-                        spliced.len() <= 4,
-                        "no more pieces than chunks, but for what is put behind the last"
-                    );
+                    assert!(spliced.iter().all(|piece| !piece.is_empty()), "an empty piece ends a write");
                 }
             }
         }

@@ -4,6 +4,7 @@ use super::framing::Framing;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A request's head, of either version.
@@ -32,9 +33,9 @@ pub(crate) const LINES_MAX: usize = 256;
 impl RequestHead {
     /// Parses the bytes of an HTTP/1.1 head that passed the strict check.
     pub(crate) fn parse(head: Bytes) -> Option<Self> {
-        let mut lines = [httparse::EMPTY_HEADER; LINES_MAX];
-        let mut parsed = httparse::Request::new(&mut lines);
-        if !parsed.parse(&head).ok()?.is_complete() {
+        let mut lines = [MaybeUninit::uninit(); LINES_MAX];
+        let mut parsed = httparse::Request::new(&mut []);
+        if !parsed.parse_with_uninit_headers(&head, &mut lines).ok()?.is_complete() {
             return None;
         }
         Some(Self {
@@ -89,10 +90,14 @@ impl AnswerHead {
     }
 
     fn parse_whole(head: &Bytes) -> Option<Self> {
-        let mut lines = [httparse::EMPTY_HEADER; LINES_MAX];
-        let mut parsed = httparse::Response::new(&mut lines);
-        let whole = parsed.parse(head).ok()?.is_complete();
-        whole.then_some(())?;
+        let mut lines = [MaybeUninit::uninit(); LINES_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        config
+            .parse_response_with_uninit_headers(&mut parsed, head, &mut lines)
+            .ok()?
+            .is_complete()
+            .then_some(())?;
         let mut headers = headers(head, parsed.headers)?;
         if parsed.version == Some(0) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -80,24 +80,14 @@ impl Upstream {
         address: SocketAddr,
     ) -> Result<(Self, bool), Reason> {
         if place.endpoint.http_version == HttpVersion::Http2 {
-            let peer = peer::peer(place, ready, address);
-            let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
-            let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
-                Some(session) => (session, true),
-                None => match connector.new_http_session::<_, ()>(&peer).await.map_err(fault)? {
-                    HttpSession::H2(session) => (session, false),
-                    // It was to speak HTTP/2, and does not.
-                    _ => return Err(Reason::UpstreamReset),
-                },
-            };
-            return Ok((Self::Http2(Box::new(Http2 { session, peer })), reused));
+            return Box::pin(http2(connector, place, ready, address)).await;
         }
         let key = (ready.pool, address);
         let idle = std::future::poll_fn(|cx| Poll::Ready(pool::take(&key, cx))).await;
-        let (wire, reused) = match idle {
-            Some(wire) => (wire, true),
-            None if place.endpoint.url.tls => (tls(connector, place, ready, address).await?, false),
-            None => (plain(place, address).await?, false),
+        let reused = idle.is_some();
+        let wire = match idle {
+            Some(wire) => wire,
+            None => Box::pin(new(connector, place, ready, address)).await?,
         };
         Ok((
             Self::Http1(Box::new(Http1 { wire, key, ahead: None, framing: Framing::Over, keep: true })),
@@ -179,6 +169,40 @@ impl Upstream {
                 connector.release_http_session(session, &peer, Some(pool::IDLE));
             }
         }
+    }
+}
+
+// The futures below are boxed where they are waited for: connecting is rare, and its state would make every request's larger.
+
+async fn http2(
+    connector: &Connector,
+    place: &Place,
+    ready: &Ready,
+    address: SocketAddr,
+) -> Result<(Upstream, bool), Reason> {
+    let peer = peer::peer(place, ready, address);
+    let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
+    let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
+        Some(session) => (session, true),
+        None => match connector.new_http_session::<_, ()>(&peer).await.map_err(fault)? {
+            HttpSession::H2(session) => (session, false),
+            // It was to speak HTTP/2, and does not.
+            _ => return Err(Reason::UpstreamReset),
+        },
+    };
+    Ok((Upstream::Http2(Box::new(Http2 { session, peer })), reused))
+}
+
+async fn new(
+    connector: &Connector,
+    place: &Place,
+    ready: &Ready,
+    address: SocketAddr,
+) -> Result<Wire, Reason> {
+    if place.endpoint.url.tls {
+        tls(connector, place, ready, address).await
+    } else {
+        plain(place, address).await
     }
 }
 
