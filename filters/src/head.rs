@@ -6,7 +6,9 @@
 
 use crate::decision::Reason;
 use http::{HeaderMap, Method, header};
+use memchr::memmem::Finder;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A request's head, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +58,9 @@ fn malformed(what: &'static str) -> HeadFault {
 /// `from` is how much was already searched in vain, so that a head that drips in is not searched from its start each time.
 #[must_use]
 pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
     let start = from.saturating_sub(3);
-    memchr::memmem::find(&bytes[start..], b"\r\n\r\n").map(|at| start + at + 4)
+    END.find(&bytes[start..]).map(|at| start + at + 4)
 }
 
 /// Checks an HTTP/1.1 head, from the request line to the empty line, byte by byte.
@@ -269,29 +272,33 @@ pub fn check(head: &Head<'_>, limits: HeadLimits) -> Result<(), HeadFault> {
     if head.headers.len() > limits.lines {
         return Err(HeadFault { reason: Reason::HeadTooLarge, what: "too many header lines" });
     }
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes + target > limits.bytes {
-        return Err(HeadFault { reason: Reason::HeadTooLarge, what: "head over the limit" });
-    }
-    for name in [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::AUTHORIZATION] {
-        if head.headers.get_all(&name).iter().count() > 1 {
-            return Err(malformed("a header that may stand once stands twice"));
+    let (mut bytes, mut once) = (target, Framing::default());
+    for (name, value) in head.headers {
+        bytes += name.as_str().len() + value.len() + 4;
+        match *name {
+            header::HOST => once.hosts += 1,
+            header::CONTENT_LENGTH => {
+                once.lengths += 1;
+                content_length(value.as_bytes())?;
+            }
+            header::TRANSFER_ENCODING => once.encodings += 1,
+            header::AUTHORIZATION => once.credentials += 1,
+            _ => {
+                let name = name.as_str().as_bytes();
+                if memchr::memchr(b'_', name).is_some()
+                    && FRAMING_NAMES.iter().any(|framing| looks_like(name, framing))
+                {
+                    return Err(malformed("a header that looks like a framing header"));
+                }
+            }
         }
     }
-    if head.headers.contains_key(header::CONTENT_LENGTH)
-        && head.headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Err(malformed("Content-Length with Transfer-Encoding"));
+    if bytes > limits.bytes {
+        return Err(HeadFault { reason: Reason::HeadTooLarge, what: "head over the limit" });
     }
-    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
-        content_length(length.as_bytes())?;
-    }
-    if head.headers.keys().any(|name| {
-        name.as_str().contains('_')
-            && FRAMING_NAMES.iter().any(|framing| looks_like(name.as_str().as_bytes(), framing))
-    }) {
-        return Err(malformed("a header that looks like a framing header"));
-    }
+    // Over HTTP/2 the authority stands where `Host` would.
+    once.hosts = once.hosts.max(1);
+    once.verdict()?;
     nominations(head.headers)?;
     if head.headers.contains_key(header::UPGRADE) && asks_upgrade(head.headers) {
         return Err(HeadFault { reason: Reason::UpgradeRefused, what: "upgrade asked for" });
