@@ -9,6 +9,7 @@ use crate::surface::{Recognised, Router};
 use crate::table::{CloudSet, ENTRIES_MAX, Table};
 use riparian_config::{CloudName, Config, Dialect, Endpoint, EndpointName, ModelAt, Surface, Timeouts};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A surface's index in the table.
 pub type SurfaceNumber = usize;
@@ -43,7 +44,7 @@ pub struct Policy {
     /// The key of all digests.
     pub keys: Keys,
     router: Router,
-    watches: Vec<Watch>,
+    watches: Vec<Arc<Watch>>,
     answers: Vec<Option<crate::learn::Answer>>,
     vendors: PatternMap<usize>,
     /// By the number of the surface.
@@ -65,7 +66,9 @@ impl Policy {
         let watches = surfaces
             .surfaces
             .iter()
-            .map(|surface| Watch::compile(surface).map_err(|error| format!("{}: {error}", surface.id)))
+            .map(|surface| {
+                Watch::compile(surface).map(Arc::new).map_err(|error| format!("{}: {error}", surface.id))
+            })
             .collect::<Result<_, _>>()?;
         let answers =
             surfaces.surfaces.iter().map(crate::learn::Answer::compile).collect::<Result<_, _>>()?;
@@ -145,6 +148,12 @@ impl Policy {
     #[must_use]
     pub fn watch(&self, number: SurfaceNumber) -> &Watch {
         &self.watches[number]
+    }
+
+    /// The same, for a scanner that outlives the borrow.
+    #[must_use]
+    pub fn shared_watch(&self, number: SurfaceNumber) -> Arc<Watch> {
+        Arc::clone(&self.watches[number])
     }
 
     /// What to look for in a surface's answers, if they give birth to handles.

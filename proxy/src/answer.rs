@@ -4,15 +4,16 @@
 //! again, so that what follows it is never taken for the answer to another request.
 
 use crate::relay::head::{AnswerHead, number};
+use crate::relay::lines::Lines;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderValue, StatusCode};
 use riparian_filters::rewrite;
 use smallvec::SmallVec;
 
 /// Whether an answer has one end, and switches to no protocol that nobody asked for.
 pub(crate) fn is_sound(head: &AnswerHead) -> bool {
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = head.lines.all(&CONTENT_LENGTH);
+    let mut codings = head.lines.all(&TRANSFER_ENCODING);
     let framed = match (lengths.next(), codings.next()) {
         (Some(_), Some(_)) => false,
         (Some(length), None) => lengths.next().is_none() && number(length).is_some(),
@@ -25,24 +26,19 @@ pub(crate) fn is_sound(head: &AnswerHead) -> bool {
 }
 
 /// Takes out what only the hop from the endpoint to us may say (RFC 9110, 7.6.1), and anything that claims to be ours.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    let mut leaving: SmallVec<[HeaderName; 4]> = headers
-        .keys()
-        .filter(|name| is_of_the_hop(name.as_str()) || rewrite::is_ours(name.as_str()))
-        .cloned()
-        .collect();
-    for nominated in headers.get_all(CONNECTION) {
-        let options = nominated.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+pub(crate) fn strip(lines: &mut Lines) {
+    let nominated: SmallVec<[HeaderValue; 1]> = lines.all(&CONNECTION).cloned().collect();
+    let options = || {
+        nominated.iter().flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    };
+    lines.retain(|name| {
+        let text = name.as_str();
         // How the body ends is not for the hop alone to say: that stays.
-        leaving.extend(
-            options
-                .filter_map(|option| HeaderName::from_bytes(option).ok())
-                .filter(|name| *name != CONTENT_LENGTH),
-        );
-    }
-    for name in leaving {
-        headers.remove(name);
-    }
+        let nominated = || {
+            *name != CONTENT_LENGTH && options().any(|option| option.eq_ignore_ascii_case(text.as_bytes()))
+        };
+        !(is_of_the_hop(text) || rewrite::is_ours(text) || nominated())
+    });
 }
 
 fn is_of_the_hop(name: &str) -> bool {
@@ -55,7 +51,7 @@ fn is_of_the_hop(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::HeaderName;
 
     #[test]
     fn an_answer_has_one_end() {
@@ -74,7 +70,7 @@ mod tests {
         for (lines, good) in table {
             let mut head = AnswerHead::new(StatusCode::OK);
             for (name, value) in lines {
-                head.headers.append(*name, HeaderValue::from_static(value));
+                head.lines.push(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
             assert_eq!(is_sound(&head), good, "{lines:?}");
         }
@@ -83,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_of_the_hop_stays_behind() {
-        let mut headers = HeaderMap::new();
+        let mut lines = Lines::default();
         for (name, value) in [
             ("connection", "keep-alive, x-nominated, content-length"),
             ("keep-alive", "timeout=5"),
@@ -93,10 +89,10 @@ mod tests {
             ("content-length", "2"),
             ("x-request-id", "1"),
         ] {
-            headers.append(name, HeaderValue::from_static(value));
+            lines.push(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        strip(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        strip(&mut lines);
+        let mut left: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
         left.sort_unstable();
         assert_eq!(left, ["content-length", "x-request-id"]);
     }

@@ -64,7 +64,9 @@ pub(crate) async fn carry(
             record.outcome = Outcome::ClientAbort;
             return client.close_behind();
         }
-        Err(Stop::Refuse(refusal)) => return refuse(client, record, &refusal, Outcome::Refused).await,
+        Err(Stop::Refuse(refusal)) => {
+            return Box::pin(refuse(client, record, &refusal, Outcome::Refused)).await;
+        }
     };
     let carried = Carry { house, client, head, timer, record }.forward(received).await;
     match carried {
@@ -79,7 +81,7 @@ pub(crate) async fn carry(
         }
         Err(Failed::Unanswered(reason)) => {
             let refusal = Refusal::from(told(record, reason));
-            refuse(client, record, &refusal, Outcome::Failed).await;
+            Box::pin(refuse(client, record, &refusal, Outcome::Failed)).await;
         }
     }
 }
@@ -261,14 +263,14 @@ impl Carry<'_, '_, '_> {
             if !head.status.is_informational() {
                 return Ok(Answer { upstream, head, at });
             }
-            self.interim(head).await.map_err(Attempt::Over)?;
+            Box::pin(self.interim(head)).await.map_err(Attempt::Over)?;
         }
     }
 
     /// An interim answer is passed on (RFC 9110, 15.2), but for the go-ahead, which the client has had from us.
     async fn interim(&mut self, mut head: AnswerHead) -> Result<(), Failed> {
         if head.status != http::StatusCode::CONTINUE {
-            answer::strip(&mut head.headers);
+            answer::strip(&mut head.lines);
             self.client.interim(&head, self.idle()).await?;
         }
         Ok(())
@@ -282,13 +284,13 @@ impl Carry<'_, '_, '_> {
     async fn relay(self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
         let Answer { mut upstream, mut head, at: _at } = answer;
         let without_body = upstream.begin(&head, &self.head.method);
-        answer::strip(&mut head.headers);
+        answer::strip(&mut head.lines);
         let within = self.idle();
         let record = &mut *self.record;
         record.first_byte = Some(std::time::Instant::now());
         record.status = head.status.as_u16();
-        record.stream = head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
-        record.tag(&mut head.headers);
+        record.stream = head.lines.get(&header::CONTENT_TYPE).is_some_and(is_event_stream);
+        record.tag(&mut head.lines);
         let mut observer = observe(self.house, record, &head);
         if self.house.is_draining() {
             self.client.close_behind();

@@ -27,9 +27,9 @@ pub(crate) fn observe(house: &House, record: &Record, response: &AnswerHead) -> 
     if record.grade() < Grade::Creates || !response.status.is_success() {
         return None;
     }
-    let text = |name| response.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    let plain = text(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-    let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE)?)).flatten();
+    let text = |name| response.lines.get(name).and_then(|value| value.to_str().ok());
+    let plain = text(&CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let learner = plain.then(|| Learner::new(answer, text(&CONTENT_TYPE)?)).flatten();
     if learner.is_none() {
         house.metrics.answers_unread.increment(1);
         tracing::warn!(decision = %record.id, "an answer in which handles are due is encoded, or of a type that is not read");

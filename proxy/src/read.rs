@@ -9,28 +9,77 @@ use riparian_filters::decision::Reason;
 use riparian_filters::form::{Form, FormScanner};
 use riparian_filters::policy::{Policy, takes_model};
 use riparian_filters::rewrite::ModelSpan;
-use riparian_filters::scan::{ScanError, Scanner, Signals};
+use riparian_filters::scan::{ScanError, Scanner, Signals, Watch};
 use riparian_filters::surface::Recognised;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Free scanners that a thread keeps: as many as bodies arrive at once, for the most part.
+const FREE_MAX: usize = 16;
+
+thread_local! {
+    static FREE: RefCell<Vec<Box<Scanner<Arc<Watch>>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A scanner, lent for one body: it is some 2 KB, which need not be made and freed each time.
+pub(crate) struct Lent(Option<Box<Scanner<Arc<Watch>>>>);
+
+impl Lent {
+    fn take(watch: Arc<Watch>) -> Self {
+        let free = FREE.with_borrow_mut(Vec::pop);
+        Self(Some(match free {
+            Some(mut scanner) => {
+                scanner.restart(watch);
+                scanner
+            }
+            None => Box::new(Scanner::new(watch)),
+        }))
+    }
+
+    fn scanner(&self) -> &Scanner<Arc<Watch>> {
+        self.0.as_deref().expect("taken only when dropped")
+    }
+
+    fn scanner_mut(&mut self) -> &mut Scanner<Arc<Watch>> {
+        self.0.as_deref_mut().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(mut scanner) = self.0.take() else { return };
+        // What it read of this body is nobody else's business.
+        scanner.again();
+        // A thread that ends keeps nothing.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < FREE_MAX {
+                free.push(scanner);
+            }
+        });
+    }
+}
 
 /// What reads a body, by its surface and type.
-pub(crate) enum Reader<'p> {
+pub(crate) enum Reader {
     /// Nothing in it matters for the decision.
     Blind,
-    Json(Box<Scanner<&'p riparian_filters::scan::Watch>>),
+    Json(Lent),
     Form(Box<FormScanner>),
 }
 
 /// What was read.
 pub(crate) enum Read {
     Nothing,
-    Json(Box<Signals>),
+    /// A scanner that has read a body to its end without a fault.
+    Json(Lent),
     Form(Form),
 }
 
-impl<'p> Reader<'p> {
+impl Reader {
     pub(crate) fn new(
         headers: &HeaderMap,
-        policy: &'p Policy,
+        policy: &Policy,
         recognised: Option<&Recognised<'_>>,
     ) -> Result<Self, Refusal> {
         let Some(recognised) = recognised else { return Ok(Self::Blind) };
@@ -48,7 +97,7 @@ impl<'p> Reader<'p> {
         let content_type = content_type(headers)?;
         let kind = content_type.split(';').next().unwrap_or("").trim();
         if kind.eq_ignore_ascii_case("application/json") {
-            return Ok(Self::Json(Box::new(Scanner::new(policy.watch(recognised.surface)))));
+            return Ok(Self::Json(Lent::take(policy.shared_watch(recognised.surface))));
         }
         if surface.body == BodyKind::Multipart && kind.eq_ignore_ascii_case("multipart/form-data") {
             let scanner = FormScanner::new(content_type)
@@ -66,7 +115,7 @@ impl<'p> Reader<'p> {
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         match self {
             Self::Blind => Ok(()),
-            Self::Json(scanner) => scanner.feed(chunk).map_err(unreadable),
+            Self::Json(lent) => lent.scanner_mut().feed(chunk).map_err(unreadable),
             Self::Form(scanner) => {
                 scanner.feed(chunk).map_err(|error| Refusal::with(Reason::BodyMalformed, error.to_string()))
             }
@@ -76,8 +125,9 @@ impl<'p> Reader<'p> {
     pub(crate) fn finish(self) -> Result<Read, Refusal> {
         match self {
             Self::Blind => Ok(Read::Nothing),
-            Self::Json(scanner) => {
-                scanner.finish().map(|signals| Read::Json(Box::new(signals))).map_err(unreadable)
+            Self::Json(lent) => {
+                lent.scanner().end().map_err(unreadable)?;
+                Ok(Read::Json(lent))
             }
             Self::Form(scanner) => scanner
                 .finish()
@@ -110,11 +160,15 @@ fn unreadable(error: ScanError) -> Refusal {
     Refusal::with(reason, error.to_string())
 }
 
+fn signals(lent: &Lent) -> &Signals {
+    lent.scanner().end().expect("it has ended without a fault")
+}
+
 impl Read {
     pub(crate) fn body(&self) -> Body<'_> {
         match self {
             Self::Nothing => Body::default(),
-            Self::Json(signals) => Body { signals: Some(signals), form_model: None },
+            Self::Json(lent) => Body { signals: Some(signals(lent)), form_model: None },
             Self::Form(form) => Body { signals: None, form_model: form.model() },
         }
     }
@@ -122,10 +176,13 @@ impl Read {
     pub(crate) fn span(&self, recognised: Option<&Recognised<'_>>, policy: &Policy) -> ModelSpan {
         let takes = recognised.is_some_and(|recognised| takes_model(policy.surface(recognised.surface)));
         match self {
-            Self::Json(signals) if takes => match signals.model_span() {
-                Some(span) => ModelSpan::Json(span),
-                None => ModelSpan::Absent(signals.root_open(), !signals.root_is_empty()),
-            },
+            Self::Json(lent) if takes => {
+                let signals = signals(lent);
+                match signals.model_span() {
+                    Some(span) => ModelSpan::Json(span),
+                    None => ModelSpan::Absent(signals.root_open(), !signals.root_is_empty()),
+                }
+            }
             Self::Form(form) if takes => match form.model_span() {
                 Some(span) => ModelSpan::Form(span),
                 None => ModelSpan::AbsentInForm(form.boundary().to_vec()),

@@ -16,7 +16,7 @@ use riparian_filters::classify::{self, Body, Classified, HandlePlace};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head::{self, Head, HeadLimits};
-use riparian_filters::identify::{PinKey, SessionId};
+use riparian_filters::identify::{LastTenant, PinKey, SessionId};
 use riparian_filters::judge::Owner;
 use riparian_filters::policy::Policy;
 use riparian_filters::rewrite::ModelSpan;
@@ -84,7 +84,8 @@ pub(crate) async fn receive(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let decision = conclude(policy, &head.headers, &classified, |key| recall(house, policy, key), moment);
+    let recall = |key| recall(house, policy, key);
+    let decision = conclude(policy, &head.headers, client.last_tenant(), &classified, recall, moment);
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
     let refusal = match &decision.verdict {
@@ -115,12 +116,12 @@ pub(crate) fn classified<'a>(
 pub(crate) fn conclude(
     policy: &Policy,
     headers: &HeaderMap,
+    last: &mut LastTenant,
     classified: &Classified<'_>,
     recall: impl Fn(PinKey) -> (Owner, Option<SessionId>),
     moment: Moment<'_>,
 ) -> Decision {
-    let tenant = policy.keys.tenant(headers);
-    let named = policy.keys.session(tenant, headers, &policy.config.sessions.header);
+    let (tenant, named) = policy.keys.identify(last, headers, &policy.config.sessions.header);
     let mut lineage = None;
     let owners: SmallVec<[Owner; 4]> = classified
         .handles
@@ -154,7 +155,7 @@ async fn hold(
     head: &RequestHead,
     timer: &mut Timer,
     policy: &Policy,
-    reader: &mut Reader<'_>,
+    reader: &mut Reader,
 ) -> Result<(Held, HeldBytes), Stop> {
     let limits = &policy.config.limits;
     let (mut body, mut held) = (Held::default(), house.gate.hold());
@@ -171,7 +172,7 @@ async fn hold(
     let read = async {
         if expects(head) {
             // No endpoint is chosen yet that could.
-            client.go_ahead(limits.idle).await.map_err(|_| Stop::Gone)?;
+            Box::pin(client.go_ahead(limits.idle)).await.map_err(|_| Stop::Gone)?;
         }
         while let Some(arrived) = client.body(&mut body).await.map_err(broken)? {
             if arrived.total() > limits.body {

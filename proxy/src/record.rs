@@ -1,8 +1,9 @@
 //! What one request leaves behind: its record, which the answer's headers, the access log and the metrics read.
 
 use crate::metrics::Outcome;
+use crate::relay::lines::Lines;
 use crate::snapshot::Snapshot;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
 use riparian_filters::identify::{SESSION_TAG, Session, SessionSource};
@@ -15,9 +16,16 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionId(pub u64);
 
+impl DecisionId {
+    fn digits(self) -> [u8; 16] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        std::array::from_fn(|at| HEX[(self.0 >> (60 - 4 * at)) as usize & 15])
+    }
+}
+
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).expect("hexadecimal digits"))
     }
 }
 
@@ -128,14 +136,14 @@ impl Record {
         self.snapshot.policy.config.health.down_for.as_secs().max(1)
     }
 
-    /// Puts our headers on the answer, in place of any that are there.
-    pub fn tag(&self, headers: &mut HeaderMap) {
+    /// Puts our headers on an answer, which has none by these names.
+    pub(crate) fn tag(&self, lines: &mut Lines) {
         let session = self.decision.as_ref().and_then(|decision| Some((decision.tenant, decision.session?)));
         // A session that was made for this request begins only when the request goes on.
         let begun = |session: &Session| self.reason.allows() || session.source != SessionSource::Minted;
         if let Some((tenant, session)) = session.filter(|(_, session)| begun(session)) {
             let tag = self.snapshot.policy.keys.tag(tenant, session.id);
-            headers.insert(SESSION_TAG, text(&tag));
+            lines.push(SESSION_TAG, text(&tag));
         }
         if !self.snapshot.policy.config.telemetry.response_headers {
             return;
@@ -143,8 +151,9 @@ impl Record {
         let none = || HeaderValue::from_static("none");
         let [cloud, endpoint] =
             self.endpoint.map_or_else(|| [none(), none()], |id| self.snapshot.ready(id).shown.clone());
-        let mut ours = |name, value| headers.insert(HeaderName::from_static(name), value);
-        ours("x-riparian-decision", text(&self.id.to_string()));
+        let mut ours = |name, value| lines.push(HeaderName::from_static(name), value);
+        let id = HeaderValue::from_bytes(&self.id.digits()).expect("hexadecimal digits");
+        ours("x-riparian-decision", id);
         ours("x-riparian-cloud", cloud);
         ours("x-riparian-endpoint", endpoint);
         ours("x-riparian-grade", HeaderValue::from_static(self.grade().as_str()));

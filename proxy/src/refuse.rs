@@ -90,22 +90,22 @@ impl Refusal {
         let body = self.body(record);
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut head = AnswerHead::new(status);
-        let headers = &mut head.headers;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_LENGTH, body.len().into());
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let lines = &mut head.lines;
+        lines.push(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        lines.push(CONTENT_LENGTH, body.len().into());
+        lines.push(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self.retry_after(record) {
-            Some(seconds) => headers.insert(RETRY_AFTER, seconds.into()),
-            None => headers.insert(SHOULD_RETRY, HeaderValue::from_static("false")),
+            Some(seconds) => lines.push(RETRY_AFTER, seconds.into()),
+            None => lines.push(SHOULD_RETRY, HeaderValue::from_static("false")),
         };
         if self.reason == Reason::UpgradeRefused {
             // RFC 9110, 15.5.22: the answer must say what to upgrade to; plain HTTP is what is on offer.
-            headers.insert(http::header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+            lines.push(http::header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
         }
         if self.reason == Reason::MethodRefused {
-            headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+            lines.push(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
         }
-        record.tag(headers);
+        record.tag(lines);
         (head, body)
     }
 

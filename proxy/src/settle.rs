@@ -120,12 +120,12 @@ impl Lines {
             while !self.told.load(Ordering::Acquire) {
                 std::thread::park();
             }
-            let ended = self.ended.load(Ordering::Acquire);
-            if !ended {
+            if !self.ended.load(Ordering::Acquire) {
                 std::thread::sleep(GATHER);
             }
-            // Whoever comes after this tells again; whoever came before is served now.
-            self.told.store(false, Ordering::Release);
+            // Whoever comes after this tells again; whoever came before is served now, the end included.
+            self.told.swap(false, Ordering::AcqRel);
+            let ended = self.ended.load(Ordering::Acquire);
             let waiting = if self.awaited.swap(false, Ordering::AcqRel) {
                 std::mem::take(&mut *self.waiting.lock().expect("no holder of this lock panics"))
             } else {

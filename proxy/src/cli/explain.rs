@@ -16,7 +16,7 @@ use riparian_config::{Config, EndpointName, Timestamp};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
-use riparian_filters::identify::Keys;
+use riparian_filters::identify::{Keys, LastTenant};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use std::path::PathBuf;
@@ -181,7 +181,8 @@ fn explain(
         (owner.unwrap_or(Owner::Unknown), None)
     };
     let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
-    let decision = conclude(policy, &request.headers, &classified, recall, moment);
+    let decision =
+        conclude(policy, &request.headers, &mut LastTenant::default(), &classified, recall, moment);
     let refusal = match &decision.verdict {
         Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified)),
         Verdict::Free(_) | Verdict::Hold(_) => Ok(()),

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use pingora_core::protocols::http::v2::server::HttpSession;
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
+use riparian_filters::identify::LastTenant;
 use riparian_filters::rewrite::Splice;
 use smallvec::SmallVec;
 use std::future::Future;
@@ -88,7 +89,7 @@ pub(crate) struct Unreachable;
 /// Who asked.
 pub(crate) enum Client<'c> {
     Http1(&'c mut Http1),
-    Http2(Box<HttpSession>),
+    Http2(Box<HttpSession>, LastTenant),
 }
 
 /// A client's HTTP/1.1 connection.
@@ -106,6 +107,8 @@ pub(crate) struct Http1 {
     keep: bool,
     /// Whether a head was refused, so that nobody knows what comes behind it.
     unread: bool,
+    /// Who asked last: most connections have one credential, whose digest is made once.
+    tenant: LastTenant,
 }
 
 /// How far the answer is.
@@ -128,6 +131,7 @@ impl Http1 {
             answer: Answering::NotYet,
             keep: true,
             unread: false,
+            tenant: LastTenant::default(),
         }
     }
 
@@ -274,11 +278,19 @@ impl Http1 {
 }
 
 impl Client<'_> {
+    /// Who asked last on this connection.
+    pub(crate) fn last_tenant(&mut self) -> &mut LastTenant {
+        match self {
+            Self::Http1(client) => &mut client.tenant,
+            Self::Http2(_, tenant) => tenant,
+        }
+    }
+
     /// Whether there is no body to read.
     pub(crate) fn has_no_body(&self) -> bool {
         match self {
             Self::Http1(client) => client.framing.is_over(),
-            Self::Http2(session) => session.is_body_empty(),
+            Self::Http2(session, _) => session.is_body_empty(),
         }
     }
 
@@ -286,7 +298,7 @@ impl Client<'_> {
     pub(crate) fn has_read_body(&self) -> bool {
         match self {
             Self::Http1(client) => client.framing.is_over(),
-            Self::Http2(session) => session.is_body_done(),
+            Self::Http2(session, _) => session.is_body_done(),
         }
     }
 
@@ -297,7 +309,7 @@ impl Client<'_> {
                 let came = std::future::poll_fn(|cx| client.poll_body(held, cx)).await?;
                 Ok(came.map(|came| Arrived { held, came }))
             }
-            Self::Http2(session) => match session.read_body_bytes().await {
+            Self::Http2(session, _) => match session.read_body_bytes().await {
                 Ok(None) => Ok(None),
                 Ok(Some(chunk)) => {
                     let came = chunk.len();
@@ -317,7 +329,7 @@ impl Client<'_> {
                 client.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 client.write(&[], false, within).await
             }
-            Self::Http2(_) => Ok(()),
+            Self::Http2(..) => Ok(()),
         }
     }
 
@@ -349,7 +361,7 @@ impl Client<'_> {
         match self {
             Self::Http1(client) => {
                 let without = no_body || *method == Method::HEAD || head.status == 204 || head.status == 304;
-                let chunked = !without && !head.headers.contains_key(CONTENT_LENGTH);
+                let chunked = !without && head.lines.get(&CONTENT_LENGTH).is_none();
                 client.answer = if chunked { Answering::Chunked } else { Answering::Plain };
                 client.out.reserve(HEAD);
                 head.write(&mut client.out);
@@ -362,7 +374,7 @@ impl Client<'_> {
                 client.out.extend_from_slice(b"\r\n");
                 Ok(())
             }
-            Self::Http2(session) => session
+            Self::Http2(session, _) => session
                 .write_response_header(Box::new(response_header(head)), no_body)
                 .map_err(|_| Unreachable),
         }
@@ -372,7 +384,7 @@ impl Client<'_> {
     pub(crate) async fn flush(&mut self, within: Duration) -> Result<(), Unreachable> {
         match self {
             Self::Http1(client) => client.write(&[], false, within).await,
-            Self::Http2(_) => Ok(()),
+            Self::Http2(..) => Ok(()),
         }
     }
 
@@ -385,7 +397,7 @@ impl Client<'_> {
     ) -> Result<(), Unreachable> {
         match self {
             Self::Http1(client) => client.write(data.bytes(), end, within).await,
-            Self::Http2(session) => {
+            Self::Http2(session, _) => {
                 session.set_write_timeout(Some(within));
                 session.write_body(data.freeze(), end).await.map_err(|_| Unreachable)
             }
@@ -400,7 +412,7 @@ impl Client<'_> {
     ) -> Result<(), Unreachable> {
         match self {
             Self::Http1(client) => client.write(&[], true, within).await,
-            Self::Http2(session) => match trailers {
+            Self::Http2(session, _) => match trailers {
                 Some(trailers) => session.write_trailers(trailers),
                 None => session.finish(),
             }
@@ -412,7 +424,7 @@ impl Client<'_> {
     pub(crate) fn cut(&mut self) {
         match self {
             Self::Http1(client) => client.keep = false,
-            Self::Http2(session) => session.shutdown(),
+            Self::Http2(session, _) => session.shutdown(),
         }
     }
 
@@ -420,7 +432,7 @@ impl Client<'_> {
     pub(crate) async fn gone(&mut self) {
         match self {
             Self::Http1(client) => std::future::poll_fn(|cx| client.poll_gone(cx)).await,
-            Self::Http2(session) => {
+            Self::Http2(session, _) => {
                 // Whatever it says, there will be no more of it.
                 let _ = session.idle().await;
             }
@@ -453,7 +465,7 @@ impl Arrived<'_> {
 fn response_header(head: AnswerHead) -> ResponseHeader {
     let mut response = http::Response::new(());
     *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
+    *response.headers_mut() = head.lines.into();
     ResponseHeader::from(response.into_parts().0)
 }
 

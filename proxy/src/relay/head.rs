@@ -1,6 +1,7 @@
 //! Heads: of requests as clients sent them, and of answers, parsed and written.
 
 use super::framing::Framing;
+use super::lines::Lines;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -24,7 +25,7 @@ pub(crate) struct AnswerHead {
     /// The status.
     pub(crate) status: StatusCode,
     /// All header lines.
-    pub(crate) headers: HeaderMap,
+    pub(crate) lines: Lines,
 }
 
 /// Header lines of one head. Requests are held to `limits.headers`, which is at most this many; an answer with more is none.
@@ -38,10 +39,14 @@ impl RequestHead {
         if !parsed.parse_with_uninit_headers(&head, &mut lines).ok()?.is_complete() {
             return None;
         }
+        let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+        for line in &*parsed.headers {
+            headers.append(HeaderName::from_bytes(line.name.as_bytes()).ok()?, value(&head, line.value)?);
+        }
         Some(Self {
             method: Method::from_bytes(parsed.method?.as_bytes()).ok()?,
             uri: Uri::from_maybe_shared(head.slice_ref(parsed.path?.as_bytes())).ok()?,
-            headers: headers(&head, parsed.headers)?,
+            headers,
         })
     }
 
@@ -69,7 +74,7 @@ pub(crate) struct NoHead;
 impl AnswerHead {
     /// An empty head.
     pub(crate) fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(16) }
+        Self { status, lines: Lines::with_capacity(16) }
     }
 
     /// Parses an answer's head from the first bytes of `bytes`; `None` when it is not all there. With it comes its length.
@@ -98,11 +103,15 @@ impl AnswerHead {
             .ok()?
             .is_complete()
             .then_some(())?;
-        let mut headers = headers(head, parsed.headers)?;
-        if parsed.version == Some(0) {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // Room for our own.
+        let mut lines = Lines::with_capacity(parsed.headers.len() + 8);
+        for line in parsed.headers {
+            lines.push(HeaderName::from_bytes(line.name.as_bytes()).ok()?, value(head, line.value)?);
         }
-        Some(Self { status: StatusCode::from_u16(parsed.code?).ok()?, headers })
+        if parsed.version == Some(0) {
+            lines.push(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Some(Self { status: StatusCode::from_u16(parsed.code?).ok()?, lines })
     }
 
     /// Appends the head as HTTP/1.1 writes it, without its last empty line.
@@ -112,7 +121,7 @@ impl AnswerHead {
         out.push(b' ');
         out.extend_from_slice(self.status.canonical_reason().unwrap_or("").as_bytes());
         out.extend_from_slice(b"\r\n");
-        for (name, value) in &self.headers {
+        for (name, value) in self.lines.iter() {
             write_line(out, name.as_str(), value.as_bytes());
         }
     }
@@ -133,19 +142,13 @@ fn starts_right(bytes: &[u8]) -> bool {
     bytes[..both] == due[..both]
 }
 
-fn headers(head: &Bytes, lines: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(lines.len() + 4);
-    for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        // Shared with the head; an empty slice may lie outside of it.
-        let value = if line.value.is_empty() {
-            HeaderValue::from_static("")
-        } else {
-            HeaderValue::from_maybe_shared(head.slice(within(head, line.value))).ok()?
-        };
-        headers.append(name, value);
+/// A value that shares the head's memory.
+fn value(head: &Bytes, value: &[u8]) -> Option<HeaderValue> {
+    // An empty slice may lie outside of it.
+    if value.is_empty() {
+        return Some(HeaderValue::from_static(""));
     }
-    Some(headers)
+    HeaderValue::from_maybe_shared(head.slice(within(head, value))).ok()
 }
 
 /// Where `part` lies in `whole`, blanks behind it left out.
@@ -206,6 +209,6 @@ mod tests {
     fn folds_become_blanks() {
         let (head, _) =
             AnswerHead::parse(b"HTTP/1.1 200 OK\r\nx: a\r\n \tset-cookie: z\r\n\r\n").unwrap().unwrap();
-        assert_eq!(head.headers["x"], "a   \tset-cookie: z");
+        assert_eq!(head.lines.get(&HeaderName::from_static("x")).unwrap(), "a   \tset-cookie: z");
     }
 }

@@ -3,6 +3,7 @@
 use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, number};
+use super::lines::Lines;
 use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
@@ -118,7 +119,7 @@ impl Upstream {
             Self::Http2(upstream) => {
                 upstream.session.read_response_header().await.map_err(|_| Broken)?;
                 let head = upstream.session.response_header().ok_or(Broken)?;
-                Ok(AnswerHead { status: head.status, headers: head.headers.clone() })
+                Ok(AnswerHead { status: head.status, lines: Lines::from(&head.headers) })
             }
         }
     }
@@ -308,12 +309,12 @@ impl Http1 {
             let mut options = value.as_bytes().split(|byte| *byte == b',');
             options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
         };
-        self.keep &= !head.headers.get_all(CONNECTION).iter().any(closes);
+        self.keep &= !head.lines.all(&CONNECTION).any(closes);
         self.framing = if *method == Method::HEAD || head.status == 204 || head.status == 304 {
             Framing::Over
-        } else if head.headers.contains_key(TRANSFER_ENCODING) {
+        } else if head.lines.get(&TRANSFER_ENCODING).is_some() {
             Framing::chunked()
-        } else if let Some(length) = head.headers.get(CONTENT_LENGTH).and_then(number) {
+        } else if let Some(length) = head.lines.get(&CONTENT_LENGTH).and_then(number) {
             Framing::length(length)
         } else {
             self.keep = false;
