@@ -4,6 +4,7 @@
 //! path. Handles are held: a request touches counters that it has in hand, and no lock. The registry belongs to one house,
 //! so that several can live in one process.
 
+use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use riparian_filters::decision::Reason;
@@ -146,7 +147,7 @@ pub struct Settled {
 
 thread_local! {
     /// Looked up by a number made of the labels' indexes: no lock, no allocation, no string is hashed.
-    static SETTLED: RefCell<HashMap<(u64, u64), Settled>> = RefCell::new(HashMap::new());
+    static SETTLED: RefCell<HashMap<(u64, u64), Settled, FixedState>> = RefCell::new(HashMap::default());
 }
 
 impl Metrics {

@@ -3,7 +3,7 @@
 //! What a request touches is then its thread's: its sockets, its timer, idle connections to endpoints, buffers, counters. A
 //! work-stealing runtime would wake another thread for about every other event of a request, which costs more than the event.
 
-use crate::relay::pool;
+use crate::relay::{buffer, pool};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -70,7 +70,10 @@ impl Worker {
                 tokio::select! {
                     // Nothing is ever sent: an error means that the proxy is gone.
                     _ = running.changed() => break,
-                    _ = sweep.tick() => pool::sweep(),
+                    _ = sweep.tick() => {
+                        pool::sweep();
+                        buffer::trim();
+                    }
                 }
             }
             pool::clear();

@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::wire::Wire;
+use foldhash::fast::FixedState;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ impl Idle {
 }
 
 thread_local! {
-    static POOL: RefCell<HashMap<Key, Vec<Idle>>> = RefCell::new(HashMap::new());
+    static POOL: RefCell<HashMap<Key, Vec<Idle>, FixedState>> = RefCell::new(HashMap::default());
 }
 
 /// The newest idle connection that is fit.
