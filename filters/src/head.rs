@@ -306,7 +306,7 @@ pub fn check(head: &Head<'_>, limits: HeadLimits) -> Result<(), HeadFault> {
     Ok(())
 }
 
-/// Options of `Connection` in one head. Clients send one or two; pingora gives up on a request with ten, after it has connected.
+/// Options of `Connection` in one head. Clients send one or two; each is compared with every header line.
 const NOMINATIONS_MAX: usize = 9;
 
 /// Checks what `Connection` nominates (RFC 9110, 7.6.1): tokens, few, and no field that is meant for everybody on the way.

@@ -297,6 +297,8 @@ impl Carry<'_, '_, '_> {
         }
         let idle = record.snapshot.policy.place(endpoint).timeouts().idle;
         self.client.head(head, &self.head.method, without_body)?;
+        // Until it has ended; should this task be dropped, that is what it was.
+        self.record.outcome = Outcome::Truncated;
         if without_body {
             self.ended(&mut observer);
             self.client.end(None, within).await?;

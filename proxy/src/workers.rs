@@ -8,22 +8,24 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// All workers of one proxy. They end when it is dropped, and what they carry ends with them.
+/// All workers of one proxy. They end when it is dropped, and what they carry ends with them, settled.
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<Worker>,
     /// Dropped, it tells the threads to end.
-    _running: watch::Sender<()>,
+    running: Option<watch::Sender<()>>,
 }
 
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
     open: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Counts a connection at its worker.
@@ -43,7 +45,7 @@ impl Workers {
     pub(crate) fn start(threads: usize) -> io::Result<Self> {
         let running = watch::Sender::new(());
         let workers = (0..threads.max(1)).map(|number| Worker::start(number, running.subscribe()));
-        Ok(Self { workers: workers.collect::<io::Result<_>>()?, _running: running })
+        Ok(Self { workers: workers.collect::<io::Result<_>>()?, running: Some(running) })
     }
 
     /// Gives a connection to the worker that has the fewest.
@@ -78,9 +80,20 @@ impl Worker {
             }
             pool::clear();
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || runtime.block_on(until_the_end))?;
-        Ok(Self { runtime: handle, open: Arc::default() })
+        Ok(Self { runtime: handle, open: Arc::default(), thread: Some(thread) })
+    }
+}
+
+impl Drop for Workers {
+    /// Waits for the threads, so that whatever they still carried has its line in the log before that ends, too.
+    fn drop(&mut self) {
+        self.running = None;
+        for thread in self.workers.iter_mut().filter_map(|worker| worker.thread.take()) {
+            // One that panicked has ended as well.
+            let _ = thread.join();
+        }
     }
 }

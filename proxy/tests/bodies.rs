@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use support::origin::{Origin, endpoints};
 use support::raw::{Raw, eventually};
 use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
+use tokio::io::AsyncReadExt;
 
 const CHAT: &str = "/v1/chat/completions";
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: proxy\r\nauthorization: Bearer app\r\ncontent-type: application/json\r\n";
@@ -345,4 +346,30 @@ async fn a_body_that_does_not_come_in_time_is_not_waited_for() {
     assert!(still.is_closed().await && dripping.is_closed().await);
     assert_eq!(requests(&clouds), 0);
     eventually("no byte is held any more", || running.house.gate.held() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_refuses_before_it_has_read_the_body_is_heard() {
+    // More than all sockets on the way hold, so that the proxy is still writing when the answer comes.
+    let body = json!({ "model": "gpt-5.5", "messages": [], "user": "x".repeat(24 << 20) }).to_string();
+    let said = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\n{}";
+    let origin = Origin::start(move |mut caller| async move {
+        let mut some = [0; 1024];
+        if caller.stream.read(&mut some).await.is_ok_and(|read| read > 0) {
+            caller.say(said).await;
+            // It reads no further, and does not close either.
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let running = proxy(&endpoints(&[("one", &origin.url(), "")], PATIENT)).await;
+    for turn in 1..=2 {
+        let answer = Raw::connect(address(&running)).await.ask(CHAT, "", &body).await;
+        assert_eq!((answer.status, answer.text().as_str()), (413, "{}"), "turn {turn}");
+        assert_eq!(
+            origin.connections(),
+            turn,
+            "half a request was sent: nothing may follow on its connection"
+        );
+    }
 }

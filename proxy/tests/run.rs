@@ -239,3 +239,33 @@ async fn a_second_signal_cuts_what_is_left_and_the_cut_shows() {
     let cut = tokio::time::timeout(SOON, body.frame()).await.unwrap();
     assert!(cut.is_some_and(|frame| frame.is_err()), "the stream does not look complete");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_cut_by_the_end_has_its_line_in_the_log() {
+    let origin = Origin::start(|mut caller| async move {
+        while caller.request().await.is_some() {
+            caller.say([EVENTS.as_bytes(), &chunk("data: {}\n\n")].concat()).await;
+            caller.gone().await;
+        }
+    })
+    .await;
+    let file = File::new(&origin.url());
+    let log = file.0.path().join("access.log");
+    let to_file = format!("access_log: {{ file: {} }}", log.display());
+    file.write(&config(&origin.url(), 0).replace("access_log: off", &to_file));
+    let mut process = Process::run(&file.path());
+    let apps = process.listens("apps");
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::connect(apps).await;
+        client.post("/v1/chat/completions", "", chat().to_string()).await;
+        assert_eq!(client.head().await.unwrap().status, 200);
+        assert_eq!(client.chunk().await.unwrap().unwrap(), b"data: {}\n\n");
+        clients.push(client);
+    }
+    process.signal("INT");
+    assert_eq!(process.ends(AT_ONCE).code(), Some(0));
+    let lines = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(lines.lines().count(), clients.len(), "{lines}");
+    assert!(lines.lines().all(|line| line.contains("\"outcome\":\"truncated\"")), "none was whole: {lines}");
+}

@@ -366,3 +366,38 @@ async fn fifty_streams_at_once_and_no_byte_of_one_in_another() {
     let [one, two, aws, openai] = clouds.all().map(|cloud| cloud.counts().requests);
     assert_eq!((one + two, aws, openai), (100, 100, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_arrived_already_leaves_in_few_pieces_and_nothing_waits_for_more() {
+    const EACH: usize = 500;
+    let event = |number: usize| format!("data: {{\"n\":{number}}}\n\n");
+    let burst: Vec<u8> = (0..EACH).flat_map(|number| chunk(event(number))).collect();
+    let heard = Arc::new(Notify::new());
+    let gate = Arc::clone(&heard);
+    let origin = Origin::start(move |mut caller| {
+        let (burst, gate) = (burst.clone(), Arc::clone(&gate));
+        async move {
+            while caller.request().await.is_some() {
+                caller.say([EVENTS.as_bytes(), &burst].concat()).await;
+                // Were any of it held back until there is more, this would not end.
+                gate.notified().await;
+                caller.say([chunk("data: [DONE]\n\n"), b"0\r\n\r\n".to_vec()].concat()).await;
+            }
+        }
+    })
+    .await;
+    let running = proxy(&endpoints(&[("one", &origin.url(), "")], PATIENT)).await;
+    let mut client = Raw::connect(address(&running)).await;
+    assert_eq!(ask(&mut client, "").await.status, 200);
+    let (mut pieces, mut text) = (0, Vec::new());
+    let expected: String = (0..EACH).map(event).collect();
+    while text.len() < expected.len() {
+        text.extend(client.chunk().await.unwrap().expect("not over yet"));
+        pieces += 1;
+    }
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+    assert!(pieces <= EACH / 10, "{EACH} chunks that had arrived left in {pieces} pieces");
+    heard.notify_one();
+    assert_eq!(client.chunk().await.unwrap().unwrap(), b"data: [DONE]\n\n");
+    assert_eq!(client.chunk().await, Ok(None));
+}
