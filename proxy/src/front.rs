@@ -30,7 +30,6 @@ use pingora_core::server::ShutdownWatch;
 use riparian_config::{Limits, ListenerProtocol};
 use riparian_filters::decision::Reason;
 use riparian_filters::head::{self, HeadFault, HeadLimits};
-use riparian_filters::identify::LastTenant;
 use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -279,7 +278,7 @@ async fn read_head(
 fn take_head(client: &mut Http1, end: usize, limits: HeadLimits) -> Result<RequestHead, HeadFault> {
     let ahead = client.ahead.as_mut().expect("it holds the head");
     head::check_raw(&ahead.bytes()[..end], limits)?;
-    let head = RequestHead::parse(Bytes::copy_from_slice(&ahead.bytes()[..end]));
+    let head = RequestHead::parse(&Bytes::copy_from_slice(&ahead.bytes()[..end]));
     ahead.consume(end);
     if ahead.is_empty() {
         client.ahead = None;
@@ -343,13 +342,8 @@ impl HttpServerApp for Http2App {
             uri: request.uri.clone(),
             headers: request.headers.clone(),
         };
-        carry(
-            &self.house,
-            &mut Client::Http2(Box::new(session), LastTenant::default()),
-            &head,
-            &mut Timer::new(),
-        )
-        .await;
+        carry(&self.house, &mut Client::Http2(Box::new(session), Box::default()), &head, &mut Timer::new())
+            .await;
         None
     }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 const FREE_MAX: usize = 16;
 
 thread_local! {
+    #[allow(clippy::vec_box, reason = "boxed for as long as it lives: to move its 2 KB in and out is what this avoids")]
     static FREE: RefCell<Vec<Box<Scanner<Arc<Watch>>>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -19,7 +19,8 @@ pub struct DecisionId(pub u64);
 impl DecisionId {
     fn digits(self) -> [u8; 16] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        std::array::from_fn(|at| HEX[(self.0 >> (60 - 4 * at)) as usize & 15])
+        let bytes = self.0.to_be_bytes();
+        std::array::from_fn(|at| HEX[usize::from(bytes[at / 2] >> (4 - 4 * (at % 2)) & 15)])
     }
 }
 

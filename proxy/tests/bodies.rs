@@ -1,5 +1,5 @@
 //! Promise: a body is read whole before a cloud is chosen, and arrives there byte for byte; what cannot be read goes nowhere.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_types, reason = "a test may")]
 
 mod support;
 

@@ -89,7 +89,7 @@ pub(crate) struct Unreachable;
 /// Who asked.
 pub(crate) enum Client<'c> {
     Http1(&'c mut Http1),
-    Http2(Box<HttpSession>, LastTenant),
+    Http2(Box<HttpSession>, Box<LastTenant>),
 }
 
 /// A client's HTTP/1.1 connection.

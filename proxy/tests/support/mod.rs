@@ -5,6 +5,7 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::disallowed_types,
     reason = "each test file is a crate of its own and uses its own part of this module"
 )]
 
