@@ -4,7 +4,7 @@
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
 use crate::locks::Mutex;
-use crate::metrics::{Labels, Metrics};
+use crate::metrics::{Labels, Metrics, Outcome};
 use crate::record::Record;
 use crossbeam_queue::ArrayQueue;
 use riparian_config::AccessLog;
@@ -290,7 +290,10 @@ pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
     if let Some(decided) = record.decided {
         metrics.decision_seconds.record(seconds(decided));
     }
-    metrics.refused(record.reason);
+    // Whoever went away in the middle of a request was not refused.
+    if record.outcome != Outcome::ClientAbort {
+        metrics.refused(record.reason);
+    }
     log.line(record, metrics);
 }
 

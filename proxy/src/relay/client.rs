@@ -2,11 +2,11 @@
 
 use super::buffer::Buffer;
 use super::framing::Framing;
-use super::head::{AnswerHead, RequestHead, write_line};
+use super::head::{AnswerHead, RequestHead, says_close, write_line};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use pingora_core::protocols::http::v2::server::HttpSession;
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
@@ -140,13 +140,7 @@ impl Http1 {
         self.framing = head.framing();
         self.answer = Answering::NotYet;
         self.out.clear();
-        let closes = |value: &HeaderValue| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
-        };
-        self.keep = !head.headers.get_all(CONNECTION).iter().any(closes);
+        self.keep = !head.headers.get_all(CONNECTION).iter().any(says_close);
     }
 
     /// Whether another request may follow the one that has ended.

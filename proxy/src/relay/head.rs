@@ -67,6 +67,12 @@ pub(crate) fn number(value: &HeaderValue) -> Option<u64> {
     plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
 
+/// Whether this line of `Connection` says that the connection ends with the message.
+pub(crate) fn says_close(value: &HeaderValue) -> bool {
+    let mut options = value.as_bytes().split(|byte| *byte == b',');
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
 /// What an endpoint sent instead of a head that can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoHead;

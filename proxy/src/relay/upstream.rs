@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::framing::Framing;
-use super::head::{AnswerHead, number};
+use super::head::{AnswerHead, number, says_close};
 use super::lines::Lines;
 use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
@@ -305,11 +305,7 @@ impl Http1 {
 
     /// How the body ends (RFC 9112, 6.3), of a head that was found to have one end.
     fn begin(&mut self, head: &AnswerHead, method: &Method) {
-        let closes = |value: &http::HeaderValue| {
-            let mut options = value.as_bytes().split(|byte| *byte == b',');
-            options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
-        };
-        self.keep &= !head.lines.all(&CONNECTION).any(closes);
+        self.keep &= !head.lines.all(&CONNECTION).any(says_close);
         self.framing = if *method == Method::HEAD || head.status == 204 || head.status == 304 {
             Framing::Over
         } else if head.lines.get(&TRANSFER_ENCODING).is_some() {
