@@ -6,6 +6,7 @@
 
 use crate::carry::carry;
 use crate::house::House;
+use crate::http2::Http2App;
 use crate::metrics::Outcome;
 use crate::receive::head_limits;
 use crate::record::{DecisionId, Record};
@@ -18,16 +19,13 @@ use crate::relay::wire::Wire;
 use crate::settle::settle;
 use crate::workers::Workers;
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use bytes::Bytes;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora_core::apps::ServerApp;
 use pingora_core::listeners::tls::{Acceptor, TlsSettings};
-use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::protocols::l4::stream::Stream as L4;
 use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
 use pingora_core::server::ShutdownWatch;
-use riparian_config::{Limits, ListenerProtocol};
+use riparian_config::ListenerProtocol;
 use riparian_filters::decision::Reason;
 use riparian_filters::head::{self, HeadFault, HeadLimits};
 use std::future::Future;
@@ -35,7 +33,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -257,7 +255,7 @@ async fn read_head(
             } else if drains() {
                 return Poll::Ready(Ok(None));
             }
-            match poll_more(client, cx) {
+            match client.wire.poll_ahead(&mut client.ahead, cx) {
                 Poll::Ready(Ok(1..)) => {}
                 // Gone, and if in mid-head: nobody is there to be told.
                 Poll::Ready(_) => return Poll::Ready(Ok(None)),
@@ -296,82 +294,6 @@ fn stays_bounded(bytes: &[u8], from: usize, limits: HeadLimits) -> Result<(), He
         return Err(HeadFault { reason: Reason::HeadTooLarge, what: "head over the limit" });
     }
     Ok(())
-}
-
-/// Reads more of what the client sends; a connection that waits holds no buffer.
-fn poll_more(client: &mut Http1, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let mut ahead = client.ahead.take().unwrap_or_else(Buffer::take);
-    ahead.make_room();
-    let read = client.wire.poll_read(cx, ahead.spare());
-    if let Poll::Ready(Ok(read)) = &read {
-        ahead.filled(*read);
-    }
-    if !ahead.is_empty() {
-        client.ahead = Some(ahead);
-    }
-    read
-}
-
-/// Carries requests that come over HTTP/2, which pingora speaks.
-pub(crate) struct Http2App {
-    house: Arc<House>,
-    server: HttpServerOptions,
-    http2: H2Options,
-}
-
-impl Http2App {
-    pub(crate) fn new(house: &Arc<House>, limits: &Limits) -> Self {
-        let mut server = HttpServerOptions::default();
-        server.h2c = true;
-        server.h2_idle_timeout = Some(limits.keepalive);
-        Self { house: Arc::clone(house), server, http2: http2(limits) }
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Http2App {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let ServerSession::H2(session) = session else { return None };
-        let request = session.req_header();
-        let head = RequestHead {
-            method: request.method.clone(),
-            uri: request.uri.clone(),
-            headers: request.headers.clone(),
-        };
-        carry(&self.house, &mut Client::Http2(Box::new(session), Box::default()), &head, &mut Timer::new())
-            .await;
-        None
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        Some(self.http2.clone())
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.server)
-    }
-}
-
-/// Complete, because pingora's own safe defaults go when any are given.
-fn http2(limits: &Limits) -> H2Options {
-    let mut options = H2Options::new();
-    options
-        .max_concurrent_streams(128)
-        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
-        // Streams that were reset and still take memory (CVE-2023-44487), by the peer and by us.
-        .max_concurrent_reset_streams(32)
-        .max_pending_accept_reset_streams(32)
-        .max_local_error_reset_streams(Some(128))
-        .max_frame_size(16 * 1024)
-        // What a client may send ahead of our reading: one stream's share, and a connection's.
-        .initial_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_send_buffer_size(64 * 1024);
-    options
 }
 
 /// Reads what the client still sends, and throws it away: closing over unread bytes would reset the connection, and the client

@@ -39,6 +39,7 @@ pub mod endpoints;
 pub mod front;
 pub mod gate;
 pub mod house;
+mod http2;
 pub mod locks;
 pub mod metrics;
 pub mod observe;

@@ -63,7 +63,8 @@ fn lines(
     // Two credentials would be two identities; Azure's own header is the one that its SDK means.
     let own = if head.headers.contains_key("api-key") { "api-key" } else { "authorization" };
     let nominated = nominated(head);
-    let baggage = record.snapshot.policy.config.sessions.baggage && session(record).is_some();
+    let session = record.session_tag();
+    let baggage = record.snapshot.policy.config.sessions.baggage && session.is_some();
     for (name, value) in &head.headers {
         let name = name.as_str();
         let credential = passthrough && name == own;
@@ -77,7 +78,12 @@ fn lines(
     if body_bytes > 0 || has_body(&head.method) {
         line(CONTENT_LENGTH.as_str(), body_bytes.to_string().as_bytes());
     }
-    tag(record, head, &mut line);
+    if let Some(session) = session {
+        if baggage {
+            line("baggage", with_session(head, &session).as_bytes());
+        }
+        line(SESSION_TAG.as_str(), session.as_bytes());
+    }
     if let Proof::Header(name, value) = &ready.proof {
         line(name.as_str(), value.as_bytes());
     }
@@ -111,26 +117,15 @@ fn nominated(head: &RequestHead) -> Option<Cow<'_, str>> {
     Some(all)
 }
 
-/// Tenant and session, when there is one.
-fn session(record: &Record) -> Option<String> {
-    let decision = record.decision.as_ref()?;
-    Some(record.snapshot.policy.keys.tag(decision.tenant, decision.session?.id))
-}
-
-/// The session travels with the request: as our tag, and in W3C baggage if configured.
-fn tag(record: &Record, head: &RequestHead, line: &mut impl FnMut(&str, &[u8])) {
-    let Some(tag) = session(record) else { return };
-    if record.snapshot.policy.config.sessions.baggage {
-        // W3C Baggage, 3.3: a list of members, joined by commas; what others put there stays.
-        let member = format!("riparian.session={tag}");
-        let others = head.headers.get_all("baggage").iter().filter_map(|value| value.to_str().ok());
-        let all: Vec<&str> = others
-            .flat_map(|list| list.split(','))
-            .map(str::trim)
-            .filter(|one| !one.is_empty() && !one.starts_with("riparian.session"))
-            .chain([member.as_str()])
-            .collect();
-        line("baggage", all.join(",").as_bytes());
-    }
-    line(SESSION_TAG.as_str(), tag.as_bytes());
+/// The session as a member of W3C Baggage (3.3: a list, joined by commas); what others put there stays.
+fn with_session(head: &RequestHead, session: &str) -> String {
+    let member = format!("riparian.session={session}");
+    let others = head.headers.get_all("baggage").iter().filter_map(|value| value.to_str().ok());
+    let all: Vec<&str> = others
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|one| !one.is_empty() && !one.starts_with("riparian.session"))
+        .chain([member.as_str()])
+        .collect();
+    all.join(",")
 }

@@ -137,13 +137,18 @@ impl Record {
         self.snapshot.policy.config.health.down_for.as_secs().max(1)
     }
 
+    /// What its session is called outside, when it has one.
+    pub(crate) fn session_tag(&self) -> Option<String> {
+        let decision = self.decision.as_ref()?;
+        Some(self.snapshot.policy.keys.tag(decision.tenant, decision.session?.id))
+    }
+
     /// Puts our headers on an answer, which has none by these names.
     pub(crate) fn tag(&self, lines: &mut Lines) {
-        let session = self.decision.as_ref().and_then(|decision| Some((decision.tenant, decision.session?)));
+        let session = self.decision.as_ref().and_then(|decision| decision.session);
         // A session that was made for this request begins only when the request goes on.
-        let begun = |session: &Session| self.reason.allows() || session.source != SessionSource::Minted;
-        if let Some((tenant, session)) = session.filter(|(_, session)| begun(session)) {
-            let tag = self.snapshot.policy.keys.tag(tenant, session.id);
+        let begun = |session: Session| self.reason.allows() || session.source != SessionSource::Minted;
+        if let Some(tag) = session.filter(|session| begun(*session)).and_then(|_| self.session_tag()) {
             lines.push(SESSION_TAG, text(&tag));
         }
         if !self.snapshot.policy.config.telemetry.response_headers {

@@ -8,6 +8,7 @@ pub(crate) mod buffer;
 pub(crate) mod client;
 pub(crate) mod framing;
 pub(crate) mod head;
+pub(crate) mod held;
 pub(crate) mod lines;
 pub(crate) mod pool;
 pub(crate) mod timer;

@@ -2,9 +2,10 @@
 
 use crate::admin;
 use crate::credentials::{SecretFault, Secrets};
-use crate::front::{Front, Http2App, Transport, acceptor};
+use crate::front::{Front, Transport, acceptor};
 use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
+use crate::http2::Http2App;
 use crate::metrics::Metrics;
 use crate::pins::PinTable;
 use crate::settle::Log;

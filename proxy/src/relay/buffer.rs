@@ -72,6 +72,11 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
+    /// Whether more can come, behind the bytes in use or in place of those that are done with.
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() < self.bytes.len()
+    }
+
     /// `bytes` of the room are in use now.
     pub(crate) fn filled(&mut self, bytes: usize) {
         self.end += bytes;

@@ -3,75 +3,20 @@
 use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, RequestHead, says_close, write_line};
+use super::held::{Arrived, Held};
 use super::wire::{COPY_MAX, Unwritten, Wire};
-use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use pingora_core::protocols::http::v2::server::HttpSession;
 use pingora_error::ErrorType;
 use pingora_http::ResponseHeader;
 use riparian_filters::identify::LastTenant;
-use riparian_filters::rewrite::Splice;
-use smallvec::SmallVec;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
-
-/// A request body, held in memory as chunks in the order of their arrival.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    pub(crate) chunks: SmallVec<[Bytes; 2]>,
-    /// The chunk that still grows.
-    open: Option<Buffer>,
-    pub(crate) bytes: u64,
-}
-
-impl Held {
-    fn push(&mut self, chunk: Bytes) {
-        self.bytes += chunk.len() as u64;
-        self.chunks.push(chunk);
-    }
-
-    /// Ends the chunk that grows.
-    fn close(&mut self) {
-        if let Some(open) = self.open.take().filter(|open| !open.is_empty()) {
-            self.chunks.push(open.freeze());
-        }
-    }
-
-    /// The body with one stretch of it changed. Nothing is copied: what stands around the stretch is shared with the original, and
-    /// all pieces leave in one write.
-    pub(crate) fn spliced(&self, splice: Option<&Splice>) -> SmallVec<[Bytes; 2]> {
-        let Some(splice) = splice else { return self.chunks.clone() };
-        let mut out = SmallVec::new();
-        let mut put = |piece: Bytes| {
-            if !piece.is_empty() {
-                out.push(piece);
-            }
-        };
-        let with = Bytes::copy_from_slice(&splice.with);
-        let (mut at, mut placed) = (0u64, false);
-        for chunk in &self.chunks {
-            let end = at + chunk.len() as u64;
-            let within =
-                |offset: u64| usize::try_from(offset.clamp(at, end) - at).expect("within a chunk in memory");
-            put(chunk.slice(..within(splice.at.start)));
-            if !placed && splice.at.start < end {
-                placed = true;
-                put(with.clone());
-            }
-            put(chunk.slice(within(splice.at.end)..));
-            at = end;
-        }
-        if !placed {
-            put(with);
-        }
-        out
-    }
-}
 
 /// Why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +50,6 @@ pub(crate) struct Http1 {
     answer: Answering,
     /// Whether another request may follow.
     keep: bool,
-    /// Whether a head was refused, so that nobody knows what comes behind it.
-    unread: bool,
     /// Who asked last: most connections have one credential, whose digest is made once.
     tenant: LastTenant,
 }
@@ -130,7 +73,6 @@ impl Http1 {
             out: Vec::new(),
             answer: Answering::NotYet,
             keep: true,
-            unread: false,
             tenant: LastTenant::default(),
         }
     }
@@ -150,13 +92,12 @@ impl Http1 {
 
     /// The answer was sent, but not everything was read: closing now would take the answer away.
     pub(crate) fn is_owed_a_reading(&self) -> bool {
-        self.answer == Answering::Whole && (!self.framing.is_over() || self.unread)
+        self.answer == Answering::Whole && !self.framing.is_over()
     }
 
-    /// What is sent from now on is not read as anything.
+    /// What is sent from now on is not read as anything: it ends with the connection.
     pub(crate) fn refuse_the_rest(&mut self) {
-        self.keep = false;
-        self.unread = true;
+        self.framing = Framing::Close;
     }
 
     /// Reads more of the body into `held`, and returns how many bytes came; `None` at its end. Bytes behind the body stay ahead.
@@ -247,27 +188,13 @@ impl Http1 {
 
     /// Ready when the client has gone. What it sends ahead meanwhile is kept, as far as there is room.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match &mut self.ahead {
-                Some(ahead) => {
-                    if ahead.spare().is_empty() {
-                        return Poll::Pending;
-                    }
-                    match ready!(self.wire.poll_read(cx, ahead.spare())) {
-                        Ok(0) | Err(_) => return Poll::Ready(()),
-                        Ok(read) => ahead.filled(read),
-                    }
-                }
-                None => {
-                    let mut fresh = Buffer::take();
-                    match ready!(self.wire.poll_read(cx, fresh.spare())) {
-                        Ok(0) | Err(_) => return Poll::Ready(()),
-                        Ok(read) => fresh.filled(read),
-                    }
-                    self.ahead = Some(fresh);
-                }
+        while self.ahead.as_ref().is_none_or(Buffer::has_room) {
+            match ready!(self.wire.poll_ahead(&mut self.ahead, cx)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
+        Poll::Pending
     }
 }
 
@@ -434,28 +361,6 @@ impl Client<'_> {
     }
 }
 
-/// What has come of a body.
-pub(crate) struct Arrived<'h> {
-    held: &'h mut Held,
-    came: usize,
-}
-
-impl Arrived<'_> {
-    /// The bytes that have come.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        let newest = match &self.held.open {
-            Some(open) => open.bytes(),
-            None => self.held.chunks.last().map_or(&[][..], |chunk| &chunk[..]),
-        };
-        &newest[newest.len() - self.came..]
-    }
-
-    /// Bytes of the body so far.
-    pub(crate) fn total(&self) -> u64 {
-        self.held.bytes
-    }
-}
-
 fn response_header(head: AnswerHead) -> ResponseHeader {
     let mut response = http::Response::new(());
     *response.status_mut() = head.status;
@@ -465,42 +370,3 @@ fn response_header(head: AnswerHead) -> ResponseHeader {
 
 /// Room for an answer's head and a short body.
 const HEAD: usize = 2048;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held(chunks: &[&'static [u8]]) -> Held {
-        let mut held = Held::default();
-        chunks.iter().for_each(|chunk| held.push(Bytes::from_static(chunk)));
-        held
-    }
-
-    #[test]
-    fn a_splice_changes_its_stretch_and_nothing_else_wherever_chunks_end() {
-        let body: &'static [u8] = b"{\"model\":\"gpt\",\"x\":1}";
-        for splice in [
-            Splice { at: 9..14, with: b"\"deployment\"".to_vec() },
-            Splice { at: 9..14, with: b"\"g\"".to_vec() },
-            Splice { at: 1..1, with: b"\"model\":\"m\",".to_vec() },
-            Splice { at: 0..0, with: b"<".to_vec() },
-            Splice { at: 21..21, with: b">".to_vec() },
-        ] {
-            let (from, to) =
-                (usize::try_from(splice.at.start).unwrap(), usize::try_from(splice.at.end).unwrap());
-            let expected = [&body[..from], &splice.with, &body[to..]].concat();
-            for first in 0..=body.len() {
-                for second in first..=body.len() {
-                    let spliced =
-                        held(&[&body[..first], &body[first..second], &body[second..]]).spliced(Some(&splice));
-                    assert_eq!(
-                        spliced.concat(),
-                        expected,
-                        "{splice:?} with chunks ending at {first} and {second}"
-                    );
-                    assert!(spliced.iter().all(|piece| !piece.is_empty()), "an empty piece ends a write");
-                }
-            }
-        }
-    }
-}

@@ -14,7 +14,7 @@ pub(crate) enum Framing {
     Length(u64),
     /// By its chunks.
     Chunked(Chunks),
-    /// With its connection: answers only.
+    /// With its connection: answers, and what follows a request that nobody can read.
     Close,
 }
 

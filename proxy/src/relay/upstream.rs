@@ -273,15 +273,7 @@ impl Http1 {
 
     /// Reads more of what the endpoint sends.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let mut ahead = self.ahead.take().unwrap_or_else(Buffer::take);
-        let read = self.wire.poll_read(cx, ahead.spare());
-        if let Poll::Ready(Ok(read)) = &read {
-            ahead.filled(*read);
-        }
-        if !ahead.is_empty() {
-            self.ahead = Some(ahead);
-        }
-        match ready!(read) {
+        match ready!(self.wire.poll_ahead(&mut self.ahead, cx)) {
             // The end, or no room: a head of this size is none.
             Ok(0) | Err(_) => Poll::Ready(Err(Broken)),
             Ok(_) => Poll::Ready(Ok(())),

@@ -1,5 +1,6 @@
 //! One connection's bytes: plain TCP as it is, anything else behind pingora's stream.
 
+use super::buffer::Buffer;
 use pingora_core::protocols::Stream;
 use std::io;
 use std::io::IoSlice;
@@ -28,6 +29,22 @@ impl Wire {
             Self::Tls(stream) => ready!(Pin::new(stream).poll_read(cx, &mut read))?,
         }
         Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// Reads more behind what is `ahead`, as far as there is room. A connection that waits holds no buffer.
+    pub(crate) fn poll_ahead(
+        &mut self,
+        ahead: &mut Option<Buffer>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ahead.take().unwrap_or_else(Buffer::take);
+        buffer.make_room();
+        let read = self.poll_read(cx, buffer.spare());
+        if let Poll::Ready(Ok(read)) = &read {
+            buffer.filled(*read);
+        }
+        *ahead = Some(buffer).filter(|buffer| !buffer.is_empty());
+        read
     }
 
     /// Writes some of `parts`, in one system call if it can.
