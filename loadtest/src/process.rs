@@ -1,11 +1,12 @@
 //! What the system knows of a process: CPU time, memory, open descriptors.
 
-use std::fs;
 use std::io;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::compare::tree::Tree;
 
 /// The CPU time of this process so far, user and system, all threads.
 pub fn own_cpu() -> Duration {
@@ -20,26 +21,7 @@ pub fn own_cpu() -> Duration {
 /// # Errors
 /// There is no such process, or no `/proc`.
 pub fn resident_bytes(pid: u32) -> io::Result<u64> {
-    let mut total = field(pid, "VmRSS:")?.unwrap_or(0) << 10; // in kB; a process that is ending has none
-    let all: Vec<(u32, u64)> = fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, field(pid, "PPid:").ok()??))) // ended since it was listed
-        .collect();
-    let mut parents = vec![pid];
-    while let Some(parent) = parents.pop() {
-        for (child, _) in all.iter().filter(|(_, of)| *of == u64::from(parent)) {
-            total += field(*child, "VmRSS:").ok().flatten().unwrap_or(0) << 10;
-            parents.push(*child);
-        }
-    }
-    Ok(total)
-}
-
-/// A numeric field of `/proc/PID/status`.
-fn field(pid: u32, name: &str) -> io::Result<Option<u64>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    Ok(line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()))
+    Ok(Tree::of(pid).rss_kb()? << 10)
 }
 
 /// Makes room for this many open descriptors, as far as the hard limit goes.

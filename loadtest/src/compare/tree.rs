@@ -67,6 +67,16 @@ impl Tree {
         Ok(cpu)
     }
 
+    /// Resident memory, in KB; pages that several processes share count for each, as everybody's tools have it.
+    ///
+    /// # Errors
+    /// There is no such process, or no `/proc`.
+    pub fn rss_kb(self) -> io::Result<u64> {
+        let others = descendants(self.root)?;
+        let others: u64 = others.iter().filter_map(|(pid, _)| rss_kb(*pid).ok()).sum(); // one may just have ended
+        Ok(rss_kb(self.root)? + others)
+    }
+
     /// Memory held now.
     ///
     /// # Errors
@@ -154,13 +164,19 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat { parent: u32::try_from(field(4)?).ok()?, ticks: field(14)? + field(15)? })
 }
 
-fn memory(pid: u32) -> io::Result<Memory> {
-    let kb = |text: &str, name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.trim_end_matches("kB").trim().parse::<u64>().ok())
-    };
+/// A field of this name, in KB.
+fn kb(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.trim_end_matches("kB").trim().parse().ok())
+}
+
+fn rss_kb(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let rss_kb = kb(&status, "VmRSS:").unwrap_or(0); // a process that has ended holds none
+    Ok(kb(&status, "VmRSS:").unwrap_or(0)) // a process that has ended holds none
+}
+
+fn memory(pid: u32) -> io::Result<Memory> {
+    let rss_kb = rss_kb(pid)?;
     // Another user's process does not show its rollup.
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     Ok(Memory { rss_kb, pss_kb: kb(&rollup, "Pss:").unwrap_or(rss_kb) })
