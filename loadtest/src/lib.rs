@@ -32,6 +32,7 @@ pub mod oracle;
 pub mod process;
 pub mod report;
 pub mod stage;
+pub mod state;
 pub mod streams;
 
 pub use cloud::{

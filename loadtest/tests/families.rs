@@ -203,7 +203,7 @@ async fn knowledge_base_chats_sessions_and_flows() -> io::Result<()> {
     assert_eq!(pair.other(&format!("GET /sessions/{session}"), &Value::Null).await.status, 404);
     let delete = format!("DELETE /sessions/{session}");
     assert_eq!(pair.home(&delete, &Value::Null).await.status, 409, "it must be ended first");
-    assert_eq!(pair.home(&format!("PATCH /sessions/{session}/end"), &json!({})).await.status, 200);
+    assert_eq!(pair.home(&format!("PATCH /sessions/{session}"), &json!({})).await.status, 200);
     assert_eq!(pair.home(&delete, &Value::Null).await.status, 200);
     let flow = pair.home("POST /flows/F1/aliases/A1", &json!({"inputs": []})).await;
     let execution = flow.headers["x-amz-bedrock-flow-execution-id"].to_str().expect("an id").to_owned();

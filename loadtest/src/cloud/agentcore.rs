@@ -107,7 +107,7 @@ fn tools(visit: &Visit<'_>, tool: &str, id: &str, rest: &[&str]) -> Result<Reply
             value["status"] = "TERMINATED".into();
             Ok(Reply::json(&value))
         }
-        ("POST", ["tools", "invoke"]) => {
+        ("POST", ["tools" | "sessions", "invoke"]) => {
             visit.named(if browser {
                 "agentcore.browser.invoke"
             } else {

@@ -45,6 +45,10 @@ pub(crate) fn answer(visit: &Visit<'_>) -> Result<Reply, Complaint> {
             Ok(Reply::json(&json!({"results": [{"index": 0, "relevanceScore": 0.9}]})))
         }
         (_, ["sessions", rest @ ..]) => sessions(visit, rest),
+        ("GET", ["flows", _, "executions"]) => {
+            visit.named("bedrock_agents.flow_executions.list");
+            Ok(Reply::json(&json!({"flowExecutionSummaries": visit.site.list("flow_job")})))
+        }
         (_, ["flows", flow, "aliases", alias, rest @ ..]) => flows(visit, flow, alias, rest),
         _ => Err(visit.no_path()),
     }
@@ -170,15 +174,11 @@ fn sessions(visit: &Visit<'_>, rest: &[&str]) -> Result<Reply, Complaint> {
             visit.named("bedrock_agents.sessions.get");
             Ok(Reply::json(&site.shown(KIND, &bare(id)).map_err(absent)?))
         }
-        ("PATCH", [id]) => {
-            visit.named(if visit.text("/endSession").is_some() {
-                "bedrock_agents.sessions.end"
-            } else {
-                "bedrock_agents.sessions.update"
-            });
+        ("PUT", [id]) => {
+            visit.named("bedrock_agents.sessions.update");
             Ok(Reply::json(&site.shown(KIND, &bare(id)).map_err(absent)?))
         }
-        ("PATCH", [id, "end"]) => {
+        ("PATCH", [id]) => {
             visit.named("bedrock_agents.sessions.end");
             let end = |thing: &mut Thing| {
                 thing.value["sessionStatus"] = "ENDED".into();
@@ -272,10 +272,6 @@ fn flows(visit: &Visit<'_>, flow: &str, alias: &str, rest: &[&str]) -> Result<Re
             let value = json!({"executionArn": arn, "status": "Succeeded", "flowIdentifier": flow});
             site.put("flow_job", &id, Thing::new(value).lives(site.spec.lifetimes.stored));
             Ok(Reply::json(&json!({"executionArn": arn})).creating(arn))
-        }
-        ("GET", ["executions"]) => {
-            visit.named("bedrock_agents.flow_executions.list");
-            Ok(Reply::json(&json!({"flowExecutionSummaries": site.list("flow_job")})))
         }
         (method @ ("GET" | "POST"), ["executions", id, end @ ..]) if end.is_empty() || end == ["stop"] => {
             visit.named(if method == "GET" {
