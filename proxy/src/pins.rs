@@ -198,7 +198,7 @@ mod tests {
     use riparian_filters::identify::Keys;
 
     fn table(max: u64, per_tenant: u64) -> PinTable {
-        let limits = Pins { ttl: Duration::from_secs(60), max, per_tenant, sweep: Duration::from_secs(60) };
+        let limits = Pins { store: None, ttl: Duration::from_secs(60), max, per_tenant, sweep: Duration::from_secs(60) };
         PinTable::new(limits, Gauge::noop(), Counter::noop())
     }
 

@@ -1,29 +1,20 @@
 //! How the process runs: sessions, limits, retries, health, balance, telemetry.
 
 use super::clouds::secret;
+use super::pins;
 use crate::fault::Found;
 use crate::read::Fields;
 use crate::sections::FILE_REF;
 use crate::tree::Value;
-use crate::{AccessLog, Balance, Health, Limits, Pins, Retries, Sessions, Telemetry};
+use crate::{AccessLog, Balance, Health, Limits, Retries, Sessions, Telemetry};
 
 pub(super) fn sessions(file: &Fields<'_>, found: &mut Found) -> Option<Sessions> {
     let fields = file.section_or_empty("sessions", found)?;
     let header = fields.header("header", found);
     let key = secret(&fields, "key", found);
     let baggage = fields.flag("baggage", found);
-    let pins = pins(&fields, found);
+    let pins = pins::pins(&fields, found);
     Some(Sessions { header: header?, key, baggage: baggage?, pins: pins? })
-}
-
-fn pins(sessions: &Fields<'_>, found: &mut Found) -> Option<Pins> {
-    let fields = sessions.section_or_empty("pins", found)?;
-    let (ttl, sweep) = (fields.span("ttl", found), fields.span("sweep", found));
-    let (max, per_tenant) = (fields.count("max", found), fields.count("per_tenant", found));
-    at_most(&fields, ("per_tenant", per_tenant), ("max", max), "a tenant's pins are a part of all", found);
-    let why = "expired pins would be kept longer than they were good for";
-    at_most(&fields, ("sweep", sweep), ("ttl", ttl), why, found);
-    Some(Pins { ttl: ttl?, max: max?, per_tenant: per_tenant?, sweep: sweep? })
 }
 
 /// The proxy's read buffer.
@@ -67,7 +58,7 @@ pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
 }
 
 /// Reports `part` over `whole`, at the one of them that the file gives.
-fn at_most<T: PartialOrd>(
+pub(super) fn at_most<T: PartialOrd>(
     fields: &Fields<'_>,
     part: (&str, Option<T>),
     whole: (&str, Option<T>),
