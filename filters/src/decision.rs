@@ -70,6 +70,8 @@ reasons! {
 
     /// The pinned endpoint is down. Never replaced.
     OwnerUnavailable "owner_unavailable" 503 "The endpoint that holds the state this request cites is unavailable; no other can stand in for it.";
+    /// Where the state lives that the request cites cannot be looked up now.
+    PinsUnavailable "pins_unavailable" 503 "Where the state that this request cites lives cannot be looked up now.";
     /// Every candidate is down.
     EndpointsDown "endpoints_down" 503 "Every endpoint that the contract allows for this request is unavailable.";
 
@@ -126,7 +128,14 @@ impl Reason {
     /// Whether a client may try the same request again later: where it may, the answer has `Retry-After`.
     #[must_use]
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::OwnerUnavailable | Self::EndpointsDown | Self::Overloaded | Self::EpochBoundary)
+        matches!(
+            self,
+            Self::OwnerUnavailable
+                | Self::PinsUnavailable
+                | Self::EndpointsDown
+                | Self::Overloaded
+                | Self::EpochBoundary
+        )
     }
 }
 

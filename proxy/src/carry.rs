@@ -300,7 +300,7 @@ impl Carry<'_, '_, '_> {
         // Until it has ended; should this task be dropped, that is what it was.
         self.record.outcome = Outcome::Truncated;
         if without_body {
-            self.ended(&mut observer);
+            self.ended(&mut observer).await;
             self.client.end(None, within).await?;
             upstream.release(&self.house.connector);
             return Ok(());
@@ -319,10 +319,10 @@ impl Carry<'_, '_, '_> {
                 Watched::Done(Ok(Next::Data(data, last))) => {
                     self.record.response_bytes += data.len() as u64;
                     if let Some(observer) = &mut observer {
-                        observer.feed(self.house, self.record, data.bytes());
+                        observer.feed(self.house, self.record, data.bytes()).await;
                     }
                     if last {
-                        self.ended(&mut observer);
+                        self.ended(&mut observer).await;
                     }
                     self.client.write(data, last, within).await?;
                     if last {
@@ -330,7 +330,7 @@ impl Carry<'_, '_, '_> {
                     }
                 }
                 Watched::Done(Ok(Next::End(trailers))) => {
-                    self.ended(&mut observer);
+                    self.ended(&mut observer).await;
                     self.client.end(trailers, within).await?;
                     break;
                 }
@@ -345,9 +345,9 @@ impl Carry<'_, '_, '_> {
         Ok(())
     }
 
-    fn ended(&self, observer: &mut Option<Observer>) {
+    async fn ended(&self, observer: &mut Option<Observer>) {
         if let Some(observer) = observer.take() {
-            observer.end(self.house);
+            observer.end(self.house).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Stage 11, **observe**: the handles that an answer gives birth to become pins, before the bytes that tell of them go out.
 
 use crate::house::House;
-use crate::pins::Pin;
+use crate::pins::{Born, Life, Pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -9,7 +9,6 @@ use riparian_config::Grade;
 use riparian_filters::identify::PinKey;
 use riparian_filters::learn::{Learned, Learner};
 use smallvec::SmallVec;
-use std::time::Instant;
 
 /// What watches one answer.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub(crate) fn observe(house: &House, record: &Record, response: &AnswerHead) -> 
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned.
-    pub(crate) fn feed(&mut self, house: &House, record: &Record, bytes: &[u8]) {
+    pub(crate) async fn feed(&mut self, house: &House, record: &Record, bytes: &[u8]) {
         let (Some(decision), Some(endpoint)) = (&record.decision, record.endpoint) else { return };
         let policy = &record.snapshot.policy;
         let Some((answer, session)) =
@@ -48,7 +47,7 @@ impl Observer {
             return;
         };
         let place = policy.place(endpoint);
-        let (born, not_stored) = (&mut self.born, &mut self.not_stored);
+        let (mut born, not_stored) = (SmallVec::<[Born; 2]>::new(), &mut self.not_stored);
         let fed = self.learner.feed(bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
             Learned::Born(slot, handle) => {
@@ -58,15 +57,24 @@ impl Observer {
                     cloud: place.cloud_name.clone(),
                     session: session.id,
                     epoch: decision.epoch,
-                    expires: Instant::now() + house.pins.ttl(),
                 };
-                // A conversation that the answer only echoes has its pin already, and keeps it.
-                if house.pins.learn(key, decision.tenant, pin) {
-                    house.metrics.handles_learned.increment(1);
-                    born.push(key);
-                }
+                born.push(Born { key, pin, life: Life::default() });
             }
         });
+        for born in born {
+            // A conversation that the answer only echoes has its pin already, and keeps it.
+            match house.pins.learn(decision.tenant, std::slice::from_ref(&born)).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    house.metrics.handles_learned.increment(1);
+                    self.born.push(born.key);
+                }
+                Err(fault) => {
+                    house.metrics.answers_unread.increment(1);
+                    tracing::warn!(decision = %record.id, %fault, "a handle was born and its pin is not kept");
+                }
+            }
+        }
         if let Err(error) = fed {
             house.metrics.answers_unread.increment(1);
             tracing::warn!(decision = %record.id, %error, "an answer in which handles are due cannot be read");
@@ -74,9 +82,11 @@ impl Observer {
     }
 
     /// The answer is over. What it did not store leads nowhere.
-    pub(crate) fn end(self, house: &House) {
-        if self.not_stored {
-            self.born.iter().for_each(|key| house.pins.forget(*key));
+    pub(crate) async fn end(self, house: &House) {
+        if self.not_stored
+            && let Err(fault) = house.pins.forget(&self.born).await
+        {
+            tracing::warn!(%fault, "pins of an answer that was not stored are still kept");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::relay::timer::Timer;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use riparian_config::{Balance, Timestamp};
-use riparian_filters::classify::{self, Body, Classified, HandlePlace};
+use riparian_filters::classify::{self, Body, Classified, Handle, HandlePlace};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head::{self, Head, HeadLimits};
@@ -85,7 +85,12 @@ pub(crate) async fn receive(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let recall = |key| recall(house, policy, key);
+    // Whatever the store cannot say is not guessed.
+    let known = recall(house, policy, head, client.last_tenant(), &classified).await?;
+    let recall = |key| {
+        let pin = known.iter().find(|(asked, _)| *asked == key).and_then(|(_, pin)| pin.as_ref());
+        pin.map_or((Owner::Unknown, None), |pin| (owner(policy, pin), Some(pin.session)))
+    };
     let decision = conclude(policy, &head.headers, client.last_tenant(), &classified, recall, moment);
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
@@ -208,11 +213,23 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::with(Reason::BodyTooLarge, format!("limits.body is {limit} bytes"))
 }
 
-/// Where does a handle's state live?
-fn recall(house: &House, policy: &Policy, key: PinKey) -> (Owner, Option<SessionId>) {
-    match house.pins.recall(key, Instant::now()) {
-        Some(pin) => (owner(policy, &pin), Some(pin.session)),
-        None => (Owner::Unknown, None),
+/// Where does the state live that the request cites? One question for all of it; none when it cites none.
+async fn recall(
+    house: &House,
+    policy: &Policy,
+    head: &RequestHead,
+    last: &mut LastTenant,
+    classified: &Classified<'_>,
+) -> Result<SmallVec<[(PinKey, Option<Pin>); 4]>, Refusal> {
+    if classified.handles.is_empty() {
+        return Ok(SmallVec::new());
+    }
+    let tenant = policy.keys.tenant_again(last, &head.headers);
+    let key = |handle: &Handle<'_>| policy.keys.pin(tenant, handle.namespace.as_str(), handle.value);
+    let keys: SmallVec<[PinKey; 4]> = classified.handles.iter().map(key).collect();
+    match house.pins.recall(&keys).await {
+        Ok(pins) => Ok(keys.into_iter().zip(pins).collect()),
+        Err(_) => Err(Refusal::from(Reason::PinsUnavailable)),
     }
 }
 
