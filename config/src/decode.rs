@@ -4,6 +4,7 @@ mod clouds;
 mod contract;
 mod listeners;
 mod naming;
+mod pins;
 mod running;
 
 use crate::fault::Found;

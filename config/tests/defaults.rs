@@ -2,7 +2,7 @@
 
 use riparian_config::{
     AccessLog, Balance, Condition, Config, Credential, Grade, HttpVersion, ListenerProtocol, Pattern,
-    SecretRef, Surfaces,
+    SecretRef, Store, Surfaces,
 };
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.sessions.header, "x-session-id");
     assert_eq!(config.sessions.key, None);
     assert_eq!(config.sessions.pins.ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.sessions.pins.store, None, "for whoever starts the proxy");
     assert_eq!(config.contract.clock_skew, Duration::from_secs(5));
     assert_eq!((config.balance, &config.telemetry.access_log), (Balance::Rendezvous, &AccessLog::Stdout));
     assert_eq!(config.listeners[0].protocol, ListenerProtocol::Http1);
@@ -69,6 +70,25 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.limits.target, 4096);
     let acme = config.surfaces.vendors.iter().find(|vendor| vendor.name.as_str() == "acme");
     assert_eq!(acme.map(|vendor| vendor.models.len()), Some(1));
+}
+
+#[test]
+fn a_store_has_what_it_needs_and_defaults_for_the_rest() {
+    let store = |text: &str| {
+        parse(&format!("{MINIMAL}\nsessions: {{ key: {{ env: K }}, pins: {{ {text} }} }}\n"))
+            .sessions
+            .pins
+            .store
+    };
+    assert_eq!(store("store: memory"), Some(Store::Memory));
+    assert_eq!(store("store: journal"), Some(Store::Journal("riparian-pins".into())));
+    assert_eq!(store("store: journal, path: /var/lib/pins"), Some(Store::Journal("/var/lib/pins".into())));
+    let Some(Store::Redis(redis)) = store("store: redis, redis: { url: redis://127.0.0.1 }") else {
+        panic!("a Redis")
+    };
+    assert_eq!((redis.url.port, redis.url.database, redis.url.tls), (6379, 0, false));
+    assert_eq!((redis.prefix.as_str(), redis.within), ("riparian:", Duration::from_millis(50)));
+    assert_eq!((redis.password, redis.ca), (None, None));
 }
 
 /// `no` and `on` are booleans to YAML 1.1, and Norway became `false` in many a file.

@@ -99,7 +99,7 @@ fn endpoint(
         );
     }
     let credential = credential?;
-    if !url.tls && !is_loopback(&url) && credential != Credential::None {
+    if !url.tls && !is_loopback(&url.host) && credential != Credential::None {
         let why = "http would send the credential in the clear to whoever listens on the way";
         let instead = format!("`https://{}`", url.authority());
         found.fault(fields.value_at("url"), format!("`{url}` is http and leaves this machine"), why, instead);
@@ -121,8 +121,17 @@ fn endpoint(
 }
 
 fn url(fields: &Fields<'_>, found: &mut Found) -> Option<EndpointUrl> {
+    url_by(fields, parse, found)
+}
+
+/// The text under `url`, as `read` reads it.
+pub(super) fn url_by<T>(
+    fields: &Fields<'_>,
+    read: impl FnOnce(&str) -> Result<T, Refusal>,
+    found: &mut Found,
+) -> Option<T> {
     let spot = fields.text("url", found)?;
-    match parse(spot.text) {
+    match read(spot.text) {
         Ok(url) => Some(url),
         Err(Refusal { why, instead }) => {
             // A password in it is not repeated.

@@ -14,6 +14,8 @@ pub mod h2;
 pub mod origin;
 pub mod process;
 pub mod raw;
+pub mod redis_server;
+pub mod stores;
 pub mod traffic;
 pub mod turns;
 pub mod wire;
