@@ -5,6 +5,7 @@ mod contract;
 mod listeners;
 mod naming;
 mod running;
+mod sigv4;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};
