@@ -4,14 +4,17 @@ use crate::credentials::Proof;
 use crate::record::Record;
 use crate::relay::head::{RequestHead, write_line};
 use crate::relay::upstream::Outgoing;
+use crate::sigv4::Unsigned;
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use pingora_http::RequestHeader;
 use riparian_config::HttpVersion;
 use riparian_filters::identify::SESSION_TAG;
 use riparian_filters::policy::EndpointId;
 use riparian_filters::rewrite;
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 /// Room for a usual head.
 const HEAD: usize = 2048;
@@ -20,7 +23,7 @@ const HEAD: usize = 2048;
 pub(crate) fn prepare(
     record: &Record,
     endpoint: EndpointId,
-    body_bytes: u64,
+    body: &[Bytes],
     head: &RequestHead,
 ) -> Option<Outgoing> {
     let target = target(record, endpoint, head);
@@ -31,7 +34,7 @@ pub(crate) fn prepare(
             for part in [head.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }
-            lines(record, endpoint, body_bytes, head, |name, value| write_line(&mut out, name, value));
+            lines(record, endpoint, &target, body, head, |name, value| write_line(&mut out, name, value))?;
             out.extend_from_slice(b"\r\n");
             Some(Outgoing::Http1(out))
         }
@@ -39,23 +42,24 @@ pub(crate) fn prepare(
             // Scheme and authority come from the peer and `Host`.
             let mut out = RequestHeader::build(head.method.clone(), target.as_bytes(), None).ok()?;
             let mut whole = true;
-            lines(record, endpoint, body_bytes, head, |name, value| {
+            lines(record, endpoint, &target, body, head, |name, value| {
                 let name = HeaderName::from_bytes(name.as_bytes());
                 whole &= name.is_ok_and(|name| out.append_header(name, value).is_ok());
-            });
+            })?;
             whole.then(|| Outgoing::Http2(Box::new(out)))
         }
     }
 }
 
-/// Each header line that goes out. The credential comes last, when no other choice can follow.
+/// Each header line that goes out. The credential comes last, when no other choice can follow. `None` when it cannot be made.
 fn lines(
     record: &Record,
     endpoint: EndpointId,
-    body_bytes: u64,
+    target: &str,
+    body: &[Bytes],
     head: &RequestHead,
     mut line: impl FnMut(&str, &[u8]),
-) {
+) -> Option<()> {
     let place = record.snapshot.policy.place(endpoint);
     let ready = record.snapshot.ready(endpoint);
     line(HOST.as_str(), place.authority.as_bytes());
@@ -65,16 +69,18 @@ fn lines(
     let nominated = nominated(head);
     let session = record.session_tag();
     let baggage = record.snapshot.policy.config.sessions.baggage && session.is_some();
-    for (name, value) in &head.headers {
+    let goes_on = |(name, _): &(&HeaderName, &HeaderValue)| {
         let name = name.as_str();
         let credential = passthrough && name == own;
         let replaced = baggage && name == "baggage";
-        if credential || !(replaced || rewrite::stays_behind(name, nominated.as_deref())) {
-            line(name, value.as_bytes());
-        }
+        credential || !(replaced || rewrite::stays_behind(name, nominated.as_deref()))
+    };
+    for (name, value) in head.headers.iter().filter(goes_on) {
+        line(name.as_str(), value.as_bytes());
     }
     // The answer must be readable, for handles are learned from it.
     line(ACCEPT_ENCODING.as_str(), b"identity");
+    let body_bytes: usize = body.iter().map(Bytes::len).sum();
     if body_bytes > 0 || has_body(&head.method) {
         line(CONTENT_LENGTH.as_str(), body_bytes.to_string().as_bytes());
     }
@@ -84,9 +90,19 @@ fn lines(
         }
         line(SESSION_TAG.as_str(), session.as_bytes());
     }
-    if let Proof::Header(name, value) = &ready.proof {
-        line(name.as_str(), value.as_bytes());
+    match &ready.proof {
+        Proof::None | Proof::Passthrough => {}
+        Proof::Header(name, value) => line(name.as_str(), value.as_bytes()),
+        Proof::SigV4(signer) => {
+            let request =
+                Unsigned { method: head.method.as_str(), authority: &place.authority, target, body };
+            let signature = signer.sign(request, head.headers.iter().filter(goes_on), SystemTime::now());
+            for (name, value) in signature.ok()? {
+                line(name, value.as_bytes());
+            }
+        }
     }
+    Some(())
 }
 
 fn has_body(method: &Method) -> bool {
@@ -95,7 +111,8 @@ fn has_body(method: &Method) -> bool {
 
 fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
-    let (path, query) = (head.uri.path(), head.uri.query());
+    let query = head.uri.query().map(rewrite::unsigned);
+    let (path, query) = (head.uri.path(), query.as_deref());
     match policy.recognise(head.method.as_str(), path) {
         Some(recognised) => {
             rewrite::target(policy, policy.place(endpoint), &recognised, record.model.as_deref(), query)
