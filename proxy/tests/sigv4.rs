@@ -163,6 +163,42 @@ async fn every_request_is_signed_anew_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bedrocks_own_paths_are_signed_as_they_go_out() {
+    let (keys, capture) = (Keys::new(), Capture::start().await);
+    let config = format!(
+        "version: 1
+listeners: [{{ name: apps, bind: 127.0.0.1:0 }}]
+clouds:
+  aws:
+    endpoints:
+      - name: native
+        dialect: bedrock
+        url: {}
+        region: us-east-1
+        credential: {}
+        models: {{ claude: \"us.anthropic.claude:0\", \"us.anthropic.claude:0\": \"us.anthropic.claude:0\" }}
+contract: {{ enforce: r, readings: {{ r: {{ stateful_from: never }} }}, terms: [{{ id: all, only: aws }}] }}
+{QUIET}",
+        capture.url(),
+        keys.credential()
+    );
+    let running = proxy(&config).await;
+    for model in ["claude", "us.anthropic.claude%3A0", "us.anthropic.claude:0"] {
+        let request =
+            Request::post(format!("/model/{model}/converse")).header("content-type", "application/json");
+        let answer = send(address(&running), signed(request, r#"{"messages":[]}"#)).await;
+        assert_eq!(answer.status(), 200, "{model}: {:?}", answer.body());
+    }
+    let seen = capture.seen();
+    assert_eq!(seen.len(), 3);
+    let own = "POST /model/us.anthropic.claude:0/converse HTTP/1.1";
+    assert!(seen.iter().all(|seen| seen.line.replace("%3A", ":") == own), "{seen:?}");
+    for seen in &seen {
+        verify(&verifier(), seen).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_attempt_is_signed_for_its_own_endpoint() {
     let (keys, capture) = (Keys::new(), Capture::start().await);
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
