@@ -14,7 +14,6 @@ use crate::relay::head::{AnswerHead, RequestHead};
 use crate::relay::timer::Timer;
 use crate::relay::upstream::{Broken, Next, Upstream};
 use crate::settle::settle;
-use bytes::Bytes;
 use http::header;
 use riparian_filters::decision::{Reason, Verdict};
 use riparian_filters::policy::{EndpointId, Place};
@@ -250,8 +249,7 @@ impl Carry<'_, '_, '_> {
 
         let splice = rewrite::splice(place, self.record.model.as_deref(), span_for(received, place));
         let body = received.body.spliced(splice.as_ref());
-        let bytes = body.iter().map(|chunk: &Bytes| chunk.len() as u64).sum();
-        let request = prepare(self.record, endpoint, bytes, self.head)
+        let request = prepare(self.record, endpoint, &body, self.head)
             .ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
         let broken = |_| Attempt::Broken(reused);
         self.watch(due, upstream.send(request, &body)).await?.map_err(broken)?;
