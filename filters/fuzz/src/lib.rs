@@ -2,6 +2,7 @@
 
 pub mod entropy;
 pub mod form;
+pub mod frame;
 pub mod head;
 pub mod json;
 pub mod learn;
