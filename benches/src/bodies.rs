@@ -62,6 +62,7 @@ pub fn surface() -> Surface {
         births: Vec::new(),
         stored: None,
         collective: false,
+        socket: None,
     }
 }
 

@@ -62,6 +62,17 @@ pub struct Surface {
     pub stored: Option<Echo>,
     /// A LIST: it has no handle, and its answer differs from cloud to cloud.
     pub collective: bool,
+    /// A WebSocket, and when its cloud is chosen.
+    pub socket: Option<Socket>,
+}
+
+/// When a socket's cloud is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// At the upgrade: path, query and headers say everything.
+    Upgrade,
+    /// By the client's first message.
+    Message,
 }
 
 /// The form of an operation under Azure's dated paths (`/openai/...?api-version=`).

@@ -9,7 +9,7 @@ use crate::table::{Field, Kind, Need, Rule, Section};
 use crate::tree::{Value, load};
 use crate::{
     Birth, BodyKind, Condition, Dated, Dialect, Echo, Faults, Grade, ModelAt, NameFault, Namespace, Pattern,
-    Pointer, Signal, Step, Surface, SurfaceId, Surfaces, Vendor, VendorName,
+    Pointer, Signal, Socket, Step, Surface, SurfaceId, Surfaces, Vendor, VendorName,
 };
 use std::sync::LazyLock;
 
@@ -94,6 +94,7 @@ static SURFACE: Section = Section {
             "{ json: /store }",
             "Where the answer says whether it was stored.",
         ),
+        row("socket", Optional, Word(&["upgrade", "message"]), "message", "A WebSocket, and when its cloud is chosen."),
         row("collective", Default("false"), Flag, "true", "A LIST whose answer differs from cloud to cloud."),
     ],
 };
@@ -231,6 +232,11 @@ fn surface(fields: &Fields<'_>, found: &mut Found) -> Option<Surface> {
         births,
         stored,
         collective: collective?,
+        socket: fields
+            .has("socket")
+            .then(|| fields.word("socket", found))
+            .flatten()
+            .map(|word| if word == "message" { Socket::Message } else { Socket::Upgrade }),
     })
 }
 

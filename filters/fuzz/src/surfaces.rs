@@ -75,5 +75,6 @@ fn surface(id: &str, model: ModelAt, signals: Vec<Signal>) -> Surface {
         births: Vec::new(),
         stored: None,
         collective: false,
+        socket: None,
     }
 }
