@@ -14,8 +14,13 @@ const OF_THE_CONTRACT: [Reason; 6] = [
 ];
 
 /// What is over after a while.
-const PASSING: [Reason; 4] =
-    [Reason::OwnerUnavailable, Reason::EndpointsDown, Reason::Overloaded, Reason::EpochBoundary];
+const PASSING: [Reason; 5] = [
+    Reason::OwnerUnavailable,
+    Reason::EndpointsDown,
+    Reason::Overloaded,
+    Reason::Draining,
+    Reason::EpochBoundary,
+];
 
 #[test]
 fn every_reason_has_a_word_of_its_own() {
