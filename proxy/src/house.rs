@@ -8,6 +8,7 @@ use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use pingora_core::connectors::http::v2::Connector;
+use riparian_config::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +34,17 @@ pub struct House {
     pub draining: watch::Sender<bool>,
     /// The same, to be asked without a lock.
     pub drains: AtomicBool,
+    /// Changes when what the contract allows may have changed: at a reload, and where a span of its table begins. Sockets look again
+    /// then.
+    pub(crate) terms: watch::Sender<u64>,
     /// Makes connections to endpoints that speak TLS or HTTP/2.
     pub(crate) connector: Connector,
     /// False until listeners are bound.
     pub ready: AtomicBool,
 }
+
+/// How often the wall clock is compared with the boundaries of the terms: sockets are to end within a second.
+const TERMS_EVERY: Duration = Duration::from_millis(100);
 
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,8 +72,17 @@ impl House {
         let mut sweep = tokio::time::interval(sweep.max(Duration::from_millis(10)));
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+        let mut terms = tokio::time::interval(TERMS_EVERY);
+        let mut span = self.span();
         loop {
             tokio::select! {
+                _ = terms.tick() => {
+                    // By the wall clock each time: one that jumps has jumped into another span, too.
+                    if span != self.span() {
+                        span = self.span();
+                        self.look_again();
+                    }
+                }
                 _ = sweep.tick() => {
                     let swept = self.pins.sweep(Instant::now());
                     if swept > 0 {
@@ -81,6 +97,17 @@ impl House {
                 _ = draining.changed() => return,
             }
         }
+    }
+
+    /// Which configuration is in force, and which span of its table.
+    fn span(&self) -> (u64, usize) {
+        let snapshot = self.snapshot.load();
+        (snapshot.generation, snapshot.policy.table.span(Timestamp::now()))
+    }
+
+    /// Has every socket look whether it is still allowed.
+    pub(crate) fn look_again(&self) {
+        self.terms.send_modify(|changes| *changes += 1);
     }
 
     /// Says of each endpoint whether it is up; one that has been down long enough to be tried again counts as up.

@@ -54,4 +54,5 @@ mod relay;
 pub mod server;
 pub mod settle;
 pub mod snapshot;
+mod socket;
 mod workers;

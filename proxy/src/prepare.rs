@@ -4,6 +4,7 @@ use crate::credentials::Proof;
 use crate::record::Record;
 use crate::relay::head::{RequestHead, write_line};
 use crate::relay::upstream::Outgoing;
+use crate::socket::Asking;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, Method};
 use pingora_http::RequestHeader;
@@ -46,6 +47,23 @@ pub(crate) fn prepare(
             whole.then(|| Outgoing::Http2(Box::new(out)))
         }
     }
+}
+
+/// The same for a socket: a handshake of our own, without extensions, so that what is said on it can be read.
+pub(crate) fn prepare_socket(
+    record: &Record,
+    endpoint: EndpointId,
+    head: &RequestHead,
+    asking: &Asking,
+) -> Outgoing {
+    let mut out = Vec::with_capacity(HEAD);
+    for part in ["GET ", &target(record, endpoint, head), " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    lines(record, endpoint, 0, head, |name, value| write_line(&mut out, name, value));
+    asking.lines(|name, value| write_line(&mut out, name, value));
+    out.extend_from_slice(b"\r\n");
+    Outgoing::Http1(out)
 }
 
 /// Each header line that goes out. The credential comes last, when no other choice can follow.

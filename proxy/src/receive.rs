@@ -10,6 +10,7 @@ use crate::relay::client::{BodyFault, Client};
 use crate::relay::head::{RequestHead, number};
 use crate::relay::held::Held;
 use crate::relay::timer::Timer;
+use crate::socket::Asking;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use riparian_config::{Balance, Timestamp};
@@ -36,6 +37,16 @@ pub(crate) struct Received {
     pub(crate) span: ModelSpan,
     /// The form of the client's path, when it is recognised.
     pub(crate) form: Option<Form>,
+    /// What asks for a socket, when that is what is asked for.
+    pub(crate) socket: Option<Asking>,
+}
+
+impl Received {
+    /// A request for a socket, which has no body.
+    pub(crate) fn socket(house: &House, form: Form, asking: Asking) -> Self {
+        let (body, held) = (Held::default(), house.gate.hold());
+        Self { body, _held: held, span: ModelSpan::None, form: Some(form), socket: Some(asking) }
+    }
 }
 
 /// Why a request was not received.
@@ -68,6 +79,9 @@ pub(crate) async fn receive(
     let recognised = policy.recognise(head.method.as_str(), head.uri.path());
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     let form = recognised.as_ref().map(|recognised| recognised.form);
+    if recognised.as_ref().is_some_and(|recognised| policy.surface(recognised.surface).socket.is_some()) {
+        return Err(Refusal::from(Reason::UpgradeRequired).into());
+    }
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
     let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
@@ -96,7 +110,7 @@ pub(crate) async fn receive(
     record.decision = Some(decision);
     match refusal {
         Some(refusal) => Err(refusal.into()),
-        None => Ok(Received { body, _held: held, span, form }),
+        None => Ok(Received { body, _held: held, span, form, socket: None }),
     }
 }
 
@@ -136,7 +150,7 @@ pub(crate) fn conclude(
     decide(policy, classified, tenant, named, Recalled { owners: &owners, lineage }, moment)
 }
 
-fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
+pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
     let head =
         Head { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     head::check(&head, head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
@@ -209,7 +223,7 @@ fn too_large(limit: u64) -> Refusal {
 }
 
 /// Where does a handle's state live?
-fn recall(house: &House, policy: &Policy, key: PinKey) -> (Owner, Option<SessionId>) {
+pub(crate) fn recall(house: &House, policy: &Policy, key: PinKey) -> (Owner, Option<SessionId>) {
     match house.pins.recall(key, Instant::now()) {
         Some(pin) => (owner(policy, &pin), Some(pin.session)),
         None => (Owner::Unknown, None),

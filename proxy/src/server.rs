@@ -131,6 +131,7 @@ impl Running {
             log,
             draining: watch::Sender::new(false),
             drains: AtomicBool::new(false),
+            terms: watch::Sender::new(0),
             connector: Connector::new(Some(ConnectorOptions::new(H2_IDLE_MAX))),
             ready: AtomicBool::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -230,6 +231,7 @@ impl Running {
         }
         self.house.snapshot.store(Arc::new(snapshot));
         in_force(&self.house, Some(&before));
+        self.house.look_again();
         Ok(())
     }
 
