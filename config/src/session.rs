@@ -1,5 +1,6 @@
 //! Sessions, and the pins that keep them where their state is.
 
+use crate::name::CloudName;
 use crate::secret::SecretRef;
 use std::time::Duration;
 
@@ -14,8 +15,24 @@ pub struct Sessions {
     pub key: Option<SecretRef>,
     /// Also tag the session in W3C baggage, upstream. Default false.
     pub baggage: bool,
+    /// What to do with a handle that is not known here. Default: refuse.
+    pub unknown_handle: UnknownHandle,
+    /// The cloud where unknown handles are believed to live, and where LISTs are answered.
+    pub home: Option<CloudName>,
     /// The pin table.
     pub pins: Pins,
+}
+
+/// What to do with a request that cites a handle that is not known here: it was never seen, has expired, or was born before the proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownHandle {
+    /// Refuse it: nobody guesses.
+    #[default]
+    Refuse,
+    /// Take it for one of the home cloud.
+    Home,
+    /// Ask the endpoints that the contract allows for it, each with a harmless GET; whoever has it is its owner from then on.
+    Ask,
 }
 
 /// The pin table, in memory.

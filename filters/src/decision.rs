@@ -65,11 +65,15 @@ reasons! {
     UnknownHandle "unknown_handle" 400 "The request cites state that is not known here: it was never seen, has expired, or was created before the proxy.";
     /// Two handles in one request live at two endpoints.
     OwnersDiffer "owners_differ" 400 "The request cites state at two different endpoints; no single endpoint can serve it.";
+    /// Its vendor shut the operation down.
+    Retired "retired" 410 "The vendor has shut this API operation down.";
     /// No endpoint of the designated clouds has this operation and this model.
     NotServed "not_served" 404 "No endpoint of the clouds that the contract designates serves this operation with this model.";
 
     /// The pinned endpoint is down. Never replaced.
     OwnerUnavailable "owner_unavailable" 503 "The endpoint that holds the state this request cites is unavailable; no other can stand in for it.";
+    /// Where the state lives that the request cites cannot be looked up now.
+    PinsUnavailable "pins_unavailable" 503 "Where the state that this request cites lives cannot be looked up now.";
     /// Every candidate is down.
     EndpointsDown "endpoints_down" 503 "Every endpoint that the contract allows for this request is unavailable.";
 
@@ -140,6 +144,7 @@ impl Reason {
         matches!(
             self,
             Self::OwnerUnavailable
+                | Self::PinsUnavailable
                 | Self::EndpointsDown
                 | Self::Overloaded
                 | Self::Draining

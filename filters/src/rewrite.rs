@@ -42,7 +42,9 @@ pub fn target(
 ) -> String {
     let dated = stays_dated(place, recognised.form);
     let own = model.map(|model| place.model(model).unwrap_or(model));
-    let base = place.endpoint.url.base_path.as_deref().unwrap_or(place.dialect().base_path());
+    // Where a dialect has no base path of its own, the client's goes out as it came.
+    let base = place.endpoint.url.base_path.as_deref();
+    let base = base.or(place.dialect().base_path()).unwrap_or(recognised.base);
     let mut target =
         String::with_capacity(base.len() + recognised.tail.len() + query.map_or(0, str::len) + 32);
     match (dated, recognised.form, own) {
@@ -53,16 +55,19 @@ pub fn target(
         (true, ..) => target.push_str("/openai"),
         _ => target.push_str(base),
     }
-    match (policy.surface(recognised.surface).model, own) {
-        (ModelAt::Path, Some(own)) => {
-            let parent = recognised.tail.rfind('/').map_or(recognised.tail, |at| &recognised.tail[..=at]);
-            target.push_str(parent);
+    let at = policy.surface(recognised.surface).model;
+    match (at, own, recognised.place("model")) {
+        (ModelAt::Path, Some(own), Some(span)) => {
+            target.push_str(&recognised.tail[..span.start]);
             target.extend(percent_encoding::utf8_percent_encode(own, SEGMENT));
+            target.push_str(&recognised.tail[span.end..]);
         }
         _ => target.push_str(recognised.tail),
     }
     let versioned = recognised.form == Form::Versioned && place.dialect() == Dialect::AzureOpenAi;
-    push_query(&mut target, query, dated || versioned);
+    let openai = matches!(place.dialect(), Dialect::OpenAi | Dialect::AzureOpenAi | Dialect::BedrockOpenAi);
+    let keeps_version = dated || versioned || !openai;
+    push_query(&mut target, query, keeps_version, own.filter(|_| at == ModelAt::Query));
     target
 }
 
@@ -91,14 +96,24 @@ const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
 
 /// `api-version` is Azure's. A date goes with a dated path and no other; a client that speaks the versioned API can say
 /// `preview`. Elsewhere it would be an unknown parameter.
-fn push_query(target: &mut String, query: Option<&str>, keeps_version: bool) {
+///
+/// `model` is what the endpoint calls the model that the query names.
+fn push_query(target: &mut String, query: Option<&str>, keeps_version: bool, model: Option<&str>) {
     let mut separator = '?';
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        if !keeps_version && pair.split('=').next() == Some("api-version") {
+        let name = pair.split('=').next();
+        if !keeps_version && name == Some("api-version") {
             continue;
         }
         target.push(separator);
-        target.push_str(pair);
+        match (name, model) {
+            (Some(name @ ("model" | "deployment")), Some(model)) => {
+                target.push_str(name);
+                target.push('=');
+                target.extend(percent_encoding::utf8_percent_encode(model, SEGMENT));
+            }
+            _ => target.push_str(pair),
+        }
         separator = '&';
     }
 }

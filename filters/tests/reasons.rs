@@ -14,8 +14,9 @@ const OF_THE_CONTRACT: [Reason; 6] = [
 ];
 
 /// What is over after a while.
-const PASSING: [Reason; 5] = [
+const PASSING: [Reason; 6] = [
     Reason::OwnerUnavailable,
+    Reason::PinsUnavailable,
     Reason::EndpointsDown,
     Reason::Overloaded,
     Reason::Draining,
@@ -63,6 +64,7 @@ fn statuses_follow_the_contract_model() {
         (Reason::UnknownHandle, 400),
         (Reason::OwnersDiffer, 400),
         (Reason::NotServed, 404),
+        (Reason::Retired, 410),
         (Reason::BodyMalformed, 400),
         (Reason::BodyAmbiguous, 400),
         (Reason::BodyTooLarge, 413),

@@ -44,7 +44,7 @@ fn place<'p>(policy: &'p Policy, name: &str) -> &'p Place {
 /// The target that `endpoint` sees of `POST path`, or of `GET path` for operations without a body.
 fn seen(policy: &Policy, endpoint: &str, path: &str, model: Option<&str>) -> String {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let recognised = ["POST", "GET"].iter().find_map(|method| policy.recognise(method, path)).expect("known");
+    let recognised = ["POST", "GET"].iter().find_map(|method| policy.named(method, path)).expect("known");
     target(policy, place(policy, endpoint), &recognised, model, query)
 }
 
@@ -176,12 +176,12 @@ fn an_operation_that_is_not_recognised_goes_as_it_came() {
 
 /// The body that `endpoint` sees, put together as the proxy does: scan, splice, and nothing else.
 fn body(policy: &Policy, endpoint: &str, path: &str, body: &str) -> String {
-    let recognised = policy.recognise("POST", path).expect("known");
+    let recognised = policy.named("POST", path).expect("known");
     let place = place(policy, endpoint);
     let mut scanner = Scanner::new(policy.watch(recognised.surface));
     scanner.feed(body.as_bytes()).unwrap();
     let signals = scanner.finish().unwrap();
-    let model = recognised.deployment.as_deref().or(signals.model());
+    let model = recognised.deployment().or(signals.model());
     let span = match signals.model_span() {
         Some(at) => ModelSpan::Json(at),
         None if stays_dated(place, recognised.form) => ModelSpan::None,

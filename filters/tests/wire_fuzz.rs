@@ -1,4 +1,4 @@
-//! Heads, frames and answers against their references: a short run of the fuzz targets, whose bodies these are, with a seeded generator.
+//! Heads, frames, answers and event streams against their references: a short run of the fuzz targets, whose bodies these are, with a seeded generator.
 
 #[path = "../fuzz/src/lib.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the fuzz crate's library; each test uses a part of it")]
@@ -65,12 +65,29 @@ fn fuzz_learn_for_a_while() {
     );
 }
 
+#[test]
+fn fuzz_eventstream_for_a_while() {
+    let (mut whole, mut broken, mut runs) = (0, 0, 0);
+    for seed in seeds() {
+        let data = seeded(seed, 96);
+        let mut entropy = Entropy::new(&data);
+        let stream = fuzz::eventstream::stream(&mut entropy);
+        let told = fuzz::eventstream::agree(&stream, &entropy.cuts(&stream));
+        whole += u64::from(told.whole && !told.messages.is_empty());
+        broken += u64::from(!told.whole);
+        runs += 1;
+    }
+    assert!(whole > runs / 5 && broken > runs / 10, "of {runs}: {whole} whole, {broken} broken");
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in 0..60_usize) {
         let at = at.min(bytes.len());
         fuzz::learn::agree(&bytes, &[at]);
         fuzz::frame::agree(&bytes, &[at], at % 2 == 0);
+        fuzz::eventstream::agree(&bytes, &[at]);
+        fuzz::eventstream::unwrap(&bytes);
         fuzz::head::agree(&bytes, at);
     }
 }

@@ -323,7 +323,7 @@ impl Carry<'_, '_, '_> {
         record.status = head.status.as_u16();
         record.stream = head.lines.get(&header::CONTENT_TYPE).is_some_and(is_event_stream);
         record.tag(&mut head.lines);
-        let mut observer = observe(self.house, record, &head);
+        let mut observer = observe(self.house, record, &head).await;
         if self.house.is_draining() {
             self.client.close_behind();
         }
@@ -332,7 +332,7 @@ impl Carry<'_, '_, '_> {
         // Until it has ended; should this task be dropped, that is what it was.
         self.record.outcome = Outcome::Truncated;
         if without_body {
-            self.ended(&mut observer);
+            self.ended(&mut observer).await;
             self.client.end(None, within).await?;
             upstream.release(&self.house.connector);
             return Ok(());
@@ -351,10 +351,10 @@ impl Carry<'_, '_, '_> {
                 Watched::Done(Ok(Next::Data(data, last))) => {
                     self.record.response_bytes += data.len() as u64;
                     if let Some(observer) = &mut observer {
-                        observer.feed(self.house, self.record, data.bytes());
+                        observer.feed(self.house, self.record, data.bytes()).await;
                     }
                     if last {
-                        self.ended(&mut observer);
+                        self.ended(&mut observer).await;
                     }
                     self.client.write(data, last, within).await?;
                     if last {
@@ -362,7 +362,7 @@ impl Carry<'_, '_, '_> {
                     }
                 }
                 Watched::Done(Ok(Next::End(trailers))) => {
-                    self.ended(&mut observer);
+                    self.ended(&mut observer).await;
                     self.client.end(trailers, within).await?;
                     break;
                 }
@@ -377,9 +377,9 @@ impl Carry<'_, '_, '_> {
         Ok(())
     }
 
-    fn ended(&self, observer: &mut Option<Observer>) {
+    async fn ended(&self, observer: &mut Option<Observer>) {
         if let Some(observer) = observer.take() {
-            observer.end(self.house);
+            observer.end(self.house, self.record).await;
         }
     }
 

@@ -3,7 +3,7 @@
 //! A value is bound to its endpoint and attached after the last choice of peer; it is never shown, logged or part of `Debug`.
 
 use http::{HeaderName, HeaderValue, header};
-use riparian_config::{Credential, Dialect, Endpoint, SecretRef};
+use riparian_config::{Credential, Endpoint, SecretRef};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -50,20 +50,20 @@ impl std::error::Error for SecretFault {}
 /// # Errors
 /// When a reference leads nowhere, or its value cannot stand in a header.
 pub fn proof(endpoint: &Endpoint, secrets: &Secrets) -> Result<Proof, SecretFault> {
-    let (reference, bearer) = match &endpoint.credential {
+    let (reference, name) = match &endpoint.credential {
         Credential::None => return Ok(Proof::None),
         Credential::Passthrough => return Ok(Proof::Passthrough),
-        Credential::ApiKey(reference) => (reference, endpoint.dialect != Dialect::AzureOpenAi),
-        Credential::Bearer(reference) => (reference, true),
+        Credential::ApiKey(reference) => (reference, endpoint.dialect.key_header()),
+        Credential::Bearer(reference) => (reference, None),
     };
     let secret = secrets.read(reference)?;
-    let text = if bearer { format!("Bearer {secret}") } else { secret };
+    let text = if name.is_none() { format!("Bearer {secret}") } else { secret };
     let mut value = HeaderValue::from_str(&text).map_err(|_| SecretFault {
         reference: reference.clone(),
         what: "has a byte that cannot stand in a header".to_owned(),
     })?;
     value.set_sensitive(true);
-    Ok(Proof::Header(if bearer { header::AUTHORIZATION } else { HeaderName::from_static("api-key") }, value))
+    Ok(Proof::Header(name.map_or(header::AUTHORIZATION, HeaderName::from_static), value))
 }
 
 /// Where references lead: to the process' environment and to files, with variables that were given in their stead.

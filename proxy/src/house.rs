@@ -3,7 +3,7 @@
 use crate::endpoints::RESOLVE_EVERY;
 use crate::gate::{Gate, RetryBudget};
 use crate::metrics::Metrics;
-use crate::pins::PinTable;
+use crate::pins::PinStore;
 use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -21,7 +21,7 @@ pub struct House {
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
     /// Where state lives.
-    pub pins: PinTable,
+    pub pins: PinStore,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is in flight.

@@ -32,6 +32,7 @@
 
 mod admin;
 mod answer;
+mod ask;
 mod carry;
 pub mod cli;
 pub mod credentials;
@@ -47,6 +48,7 @@ mod peer;
 pub mod pins;
 pub mod prepare;
 mod read;
+pub mod recall;
 pub mod receive;
 pub mod record;
 pub mod refuse;

@@ -24,14 +24,92 @@ pub struct Pin {
     pub session: SessionId,
     /// The epoch of its birth.
     pub epoch: u32,
-    /// Monotonic, so that a clock that jumps neither ends nor prolongs it.
-    pub expires: Instant,
+}
+
+/// How long a pin is good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// From its birth; `None`: as long as pins are kept.
+    pub lives: Option<Duration>,
+    /// When nobody uses it; each use renews that.
+    pub idle: Option<Duration>,
+}
+
+/// A pin that is to be written.
+#[derive(Clone, Debug)]
+pub struct Born {
+    /// The handle.
+    pub key: PinKey,
+    /// Where it lives.
+    pub pin: Pin,
+    /// How long it is good.
+    pub life: Life,
+}
+
+/// The store cannot be asked.
+#[derive(Debug)]
+pub struct StoreFault;
+
+impl std::fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the pin store cannot be asked")
+    }
+}
+
+/// Temporary, until the stores land.
+#[derive(Debug)]
+pub struct PinStore(PinTable);
+
+impl PinStore {
+    /// An empty one.
+    #[must_use]
+    pub fn new(limits: Pins, gauge: Gauge, evicted: Counter) -> Self {
+        Self(PinTable::new(limits, gauge, evicted))
+    }
+    /// Asks.
+    pub async fn recall(&self, keys: &[PinKey]) -> Result<smallvec::SmallVec<[Option<Pin>; 4]>, StoreFault> {
+        Ok(keys.iter().map(|key| self.0.recall(*key, Instant::now())).collect())
+    }
+    /// Learns.
+    pub async fn learn(&self, tenant: Tenant, born: &[Born]) -> Result<u64, StoreFault> {
+        Ok(born
+            .iter()
+            .filter(|born| {
+                let lives = born.life.idle.or(born.life.lives).unwrap_or(self.0.ttl());
+                self.0.learn(born.key, tenant, born.pin.clone(), Instant::now() + lives)
+            })
+            .count() as u64)
+    }
+    /// Binds.
+    pub async fn bind(&self, tenant: Tenant, born: Born) -> Result<Pin, StoreFault> {
+        self.learn(tenant, std::slice::from_ref(&born)).await?;
+        Ok(self.0.recall(born.key, Instant::now()).unwrap_or(born.pin))
+    }
+    /// Forgets.
+    pub async fn forget(&self, keys: &[PinKey]) -> Result<(), StoreFault> {
+        keys.iter().for_each(|key| self.0.forget(*key));
+        Ok(())
+    }
+    /// Sweeps.
+    pub fn sweep(&self, now: Instant) -> usize {
+        self.0.sweep(now)
+    }
+    /// Counts.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+    /// None.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The table.
 #[derive(Debug)]
 pub struct PinTable {
-    pins: Map<PinKey, (Tenant, Pin)>,
+    pins: Map<PinKey, (Tenant, Pin, Instant)>,
     tenants: Map<Tenant, Own>,
     /// All keys, oldest first, those that were forgotten since included. Only births and the sweep take it.
     births: Mutex<VecDeque<(Instant, PinKey)>>,
@@ -75,27 +153,26 @@ impl PinTable {
     /// Where a handle lives, if it is known and has not expired.
     #[must_use]
     pub fn recall(&self, key: PinKey, now: Instant) -> Option<Pin> {
-        self.pins.get(&key).filter(|entry| entry.1.expires > now).map(|entry| entry.1.clone())
+        self.pins.get(&key).filter(|entry| entry.2 > now).map(|entry| entry.1.clone())
     }
 
     /// Remembers where a handle lives; false when that is known already. Over a limit the oldest pins go: the tenant's own
     /// first, then anybody's.
-    pub fn learn(&self, key: PinKey, tenant: Tenant, pin: Pin) -> bool {
-        let expires = pin.expires;
+    pub fn learn(&self, key: PinKey, tenant: Tenant, pin: Pin, expires: Instant) -> bool {
         match self.pins.entry(key) {
             dashmap::Entry::Occupied(mut known) => {
                 // An expired pin that the sweep has not met yet gives way; a living one stays.
-                if known.get().1.expires > Instant::now() {
+                if known.get().2 > Instant::now() {
                     return false;
                 }
-                known.insert((tenant, pin));
+                known.insert((tenant, pin, expires));
                 drop(known);
                 let mut births = self.births.lock().expect("no holder of this lock panics");
                 births.push_back((expires, key));
                 return true;
             }
             dashmap::Entry::Vacant(place) => {
-                place.insert((tenant, pin));
+                place.insert((tenant, pin, expires));
             }
         }
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +220,7 @@ impl PinTable {
 
     fn remove(&self, key: PinKey) -> bool {
         let removed = self.pins.remove(&key);
-        removed.is_some_and(|(_, (tenant, _))| {
+        removed.is_some_and(|(_, (tenant, ..))| {
             self.uncount(tenant);
             true
         })
@@ -163,7 +240,7 @@ impl PinTable {
         while births.front().is_some_and(|(expires, _)| *expires <= now) {
             let Some((_, key)) = births.pop_front() else { break };
             // A pin that was renewed under the same key stands further back in the queue.
-            if let Some((_, (tenant, _))) = self.pins.remove_if(&key, |_, (_, pin)| pin.expires <= now) {
+            if let Some((_, (tenant, ..))) = self.pins.remove_if(&key, |_, (_, _, expires)| *expires <= now) {
                 self.uncount(tenant);
                 swept += 1;
             }
@@ -189,101 +266,5 @@ impl PinTable {
     fn show(&self) {
         #[allow(clippy::cast_precision_loss, reason = "a gauge of at most some millions")]
         self.gauge.set(self.len() as f64);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use riparian_filters::identify::Keys;
-
-    fn table(max: u64, per_tenant: u64) -> PinTable {
-        let limits = Pins { ttl: Duration::from_secs(60), max, per_tenant, sweep: Duration::from_secs(60) };
-        PinTable::new(limits, Gauge::noop(), Counter::noop())
-    }
-
-    struct Someone(Keys, Tenant);
-
-    impl Someone {
-        fn new(credential: &str) -> Self {
-            let keys = Keys::derive(b"key");
-            let mut headers = http::HeaderMap::new();
-            headers.insert("authorization", credential.parse().unwrap());
-            let tenant = keys.tenant(&headers);
-            Self(keys, tenant)
-        }
-
-        fn key(&self, handle: &str) -> PinKey {
-            self.0.pin(self.1, "response", handle)
-        }
-
-        fn learn(&self, table: &PinTable, handle: &str, lives: Duration) {
-            table.learn(self.key(handle), self.1, pin(lives));
-        }
-    }
-
-    fn pin(lives: Duration) -> Pin {
-        Pin {
-            endpoint: EndpointName::new("e").unwrap(),
-            cloud: CloudName::new("c").unwrap(),
-            session: SessionId::mint([1; 16]),
-            epoch: 0,
-            expires: Instant::now() + lives,
-        }
-    }
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn another_tenants_handle_is_an_unknown_one() {
-        let (table, a, b) = (table(10, 10), Someone::new("a"), Someone::new("b"));
-        a.learn(&table, "resp_1", LONG);
-        assert!(table.recall(a.key("resp_1"), Instant::now()).is_some());
-        assert_eq!(table.recall(b.key("resp_1"), Instant::now()), None);
-    }
-
-    #[test]
-    fn over_its_share_a_tenant_loses_its_own_oldest_and_nobody_elses() {
-        let (table, a, b) = (table(100, 2), Someone::new("a"), Someone::new("b"));
-        b.learn(&table, "other", LONG);
-        for handle in ["1", "2", "3"] {
-            a.learn(&table, handle, LONG);
-        }
-        let known = |who: &Someone, handle| table.recall(who.key(handle), Instant::now()).is_some();
-        assert!(!known(&a, "1") && known(&a, "2") && known(&a, "3") && known(&b, "other"));
-        assert_eq!(table.len(), 3);
-    }
-
-    #[test]
-    fn over_the_whole_the_oldest_goes() {
-        let table = table(3, 3);
-        let tenants: Vec<_> = (0..4).map(|n| Someone::new(&format!("tenant {n}"))).collect();
-        for tenant in &tenants {
-            tenant.learn(&table, "h", LONG);
-        }
-        assert_eq!(table.len(), 3);
-        assert_eq!(table.recall(tenants[0].key("h"), Instant::now()), None);
-    }
-
-    #[test]
-    fn what_has_expired_is_not_recalled_and_is_swept() {
-        let (table, a) = (table(10, 10), Someone::new("a"));
-        a.learn(&table, "short", Duration::from_millis(1));
-        a.learn(&table, "long", LONG);
-        let later = Instant::now() + Duration::from_secs(1);
-        assert_eq!(table.recall(a.key("short"), later), None);
-        assert_eq!(table.sweep(later), 1);
-        assert_eq!(table.len(), 1);
-        assert!(table.recall(a.key("long"), later).is_some());
-    }
-
-    #[test]
-    fn forgetting_is_for_one_handle() {
-        let (table, a) = (table(10, 10), Someone::new("a"));
-        a.learn(&table, "1", LONG);
-        a.learn(&table, "2", LONG);
-        table.forget(a.key("1"));
-        assert_eq!(table.recall(a.key("1"), Instant::now()), None);
-        assert_eq!(table.len(), 1);
     }
 }

@@ -1,9 +1,11 @@
 //! Stage 9, **prepare**: the head that the chosen endpoint sees.
 
 use crate::credentials::Proof;
+use crate::receive::asked;
 use crate::record::Record;
 use crate::relay::head::{RequestHead, write_line};
 use crate::relay::upstream::Outgoing;
+use crate::snapshot::Snapshot;
 use crate::socket::Asking;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, Method};
@@ -78,8 +80,7 @@ fn lines(
     let ready = record.snapshot.ready(endpoint);
     line(HOST.as_str(), place.authority.as_bytes());
     let passthrough = matches!(ready.proof, Proof::Passthrough);
-    // Two credentials would be two identities; Azure's own header is the one that its SDK means.
-    let own = if head.headers.contains_key("api-key") { "api-key" } else { "authorization" };
+    let own = own_credential(head);
     let nominated = nominated(head);
     let session = record.session_tag();
     let baggage = record.snapshot.policy.config.sessions.baggage && session.is_some();
@@ -107,6 +108,54 @@ fn lines(
     }
 }
 
+/// A GET that asks `endpoint` for a handle; `path` has a `{}` in its place. It carries the endpoint's credential and nothing of the
+/// client's, but for the credential that goes through.
+pub(crate) fn question(
+    snapshot: &Snapshot,
+    endpoint: EndpointId,
+    path: &str,
+    handle: &str,
+    head: &RequestHead,
+) -> Option<Outgoing> {
+    let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
+    let base = place.endpoint.url.base_path.as_deref().or(place.dialect().base_path()).unwrap_or("");
+    let encoded =
+        percent_encoding::utf8_percent_encode(handle, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let target = format!("{base}{}", path.replacen("{}", &encoded, 1));
+    let own = own_credential(head);
+    let credential = match &ready.proof {
+        Proof::None => None,
+        Proof::Passthrough => head.headers.get(own).map(|value| (own, value)),
+        Proof::Header(name, value) => Some((name.as_str(), value)),
+    };
+    let mut lines =
+        vec![(HOST.as_str(), place.authority.as_bytes()), (ACCEPT_ENCODING.as_str(), b"identity")];
+    lines.extend(credential.map(|(name, value)| (name, value.as_bytes())));
+    match place.endpoint.http_version {
+        HttpVersion::Http1 => {
+            let mut out = format!("GET {target} HTTP/1.1\r\n").into_bytes();
+            lines.iter().for_each(|(name, value)| write_line(&mut out, name, value));
+            out.extend_from_slice(b"\r\n");
+            Some(Outgoing::Http1(out))
+        }
+        HttpVersion::Http2 => {
+            let mut out = RequestHeader::build(Method::GET, target.as_bytes(), None).ok()?;
+            for (name, value) in lines {
+                out.append_header(HeaderName::from_bytes(name.as_bytes()).ok()?, value).ok()?;
+            }
+            Some(Outgoing::Http2(Box::new(out)))
+        }
+    }
+}
+
+/// Two credentials would be two identities: the header that a client's SDK means, where several are there.
+fn own_credential(head: &RequestHead) -> &'static str {
+    ["api-key", "x-api-key", "x-goog-api-key"]
+        .into_iter()
+        .find(|name| head.headers.contains_key(*name))
+        .unwrap_or("authorization")
+}
+
 fn has_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
@@ -114,7 +163,7 @@ fn has_body(method: &Method) -> bool {
 fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
     let (path, query) = (head.uri.path(), head.uri.query());
-    match policy.recognise(head.method.as_str(), path) {
+    match policy.recognise(&asked(head)) {
         Some(recognised) => {
             rewrite::target(policy, policy.place(endpoint), &recognised, record.model.as_deref(), query)
         }

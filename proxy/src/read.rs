@@ -175,8 +175,8 @@ impl Read {
     pub(crate) fn body(&self) -> Body<'_> {
         match self {
             Self::Nothing => Body::default(),
-            Self::Json(lent) => Body { signals: Some(signals(lent)), form_model: None },
-            Self::Form(form) => Body { signals: None, form_model: form.model() },
+            Self::Json(lent) => Body { signals: Some(signals(lent)), form: None },
+            Self::Form(form) => Body { signals: None, form: Some(form) },
         }
     }
 

@@ -6,8 +6,9 @@ use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
-use riparian_filters::identify::{SESSION_TAG, Session, SessionSource};
+use riparian_filters::identify::{PinKey, SESSION_TAG, Session, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,6 +59,8 @@ pub struct Record {
     pub model: Option<String>,
     /// How many handles it cites.
     pub handles: usize,
+    /// The handles that its success ends.
+    pub ends: SmallVec<[PinKey; 1]>,
     /// What was decided, as soon as that is so.
     pub decision: Option<Decision>,
     /// Why it ended as it did.
@@ -97,6 +100,7 @@ impl Record {
             surface: None,
             model: None,
             handles: 0,
+            ends: SmallVec::new(),
             decision: None,
             reason: Reason::Internal,
             endpoint: None,

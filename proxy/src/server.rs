@@ -7,7 +7,7 @@ use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
 use crate::http2::Http2App;
 use crate::metrics::Metrics;
-use crate::pins::PinTable;
+use crate::pins::PinStore;
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
 use crate::workers::Workers;
@@ -26,6 +26,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// Bytes of one file that a configuration names; the built-in surface files are a tenth of that.
+const NAMED_FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Reads the files that the configuration `file` names: where they are not absolute, they stand beside it.
+pub(crate) fn beside(file: &str) -> impl Fn(&str) -> Result<String, String> {
+    let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
+    move |name| {
+        let path = folder.join(name);
+        let size = std::fs::metadata(&path).map_err(|error| error.to_string())?.len();
+        if size > NAMED_FILE_MAX {
+            return Err(format!("it has {size} bytes, over {NAMED_FILE_MAX}"));
+        }
+        std::fs::read_to_string(&path).map_err(|error| error.to_string())
+    }
+}
 
 /// Why a proxy does not start, or a reload is not taken.
 #[derive(Debug)]
@@ -115,7 +131,7 @@ impl Running {
     ) -> Result<Self, StartFault> {
         // Several proxies may live in one process (tests do that); the first one installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = Config::parse(text, file).map_err(StartFault::Config)?;
+        let config = Config::parse_with(text, file, &beside(file)).map_err(StartFault::Config)?;
         let keys = keys(&config, &secrets)?;
         let metrics = Metrics::new();
         let snapshot =
@@ -123,7 +139,7 @@ impl Running {
         let config = snapshot.policy.config.clone();
         let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
         let pins =
-            PinTable::new(config.sessions.pins.clone(), metrics.pins.clone(), metrics.pins_evicted.clone());
+            PinStore::new(config.sessions.pins.clone(), metrics.pins.clone(), metrics.pins_evicted.clone());
         let house = Arc::new(House {
             pins,
             gate: Gate::new(Arc::clone(&metrics)),
@@ -214,7 +230,7 @@ impl Running {
 
     fn try_reload(&self, text: &str, file: &str) -> Result<(), StartFault> {
         let before = self.house.snapshot.load_full();
-        let config = Config::parse(text, file).map_err(StartFault::Config)?;
+        let config = Config::parse_with(text, file, &beside(file)).map_err(StartFault::Config)?;
         unchanged(&before.policy.config, &config)?;
         let acceptors = config
             .listeners

@@ -6,13 +6,12 @@
 //! | `socket: message` | the first message | at once | an error event, and a close frame |
 //!
 //! Every message of the client's is held until it is whole, read, and judged before it goes on ([`message`], [`judge`]); the endpoint's are
-//! learned from before they go on ([`births`]). Bytes go on as they came, but for the model's name where an endpoint knows it by
+//! learned from before they go on ([`observe`](crate::observe)). Bytes go on as they came, but for the model's name where an endpoint knows it by
 //! another one ([`relay`], [`pump`]). When the contract in force does not allow the socket any more, it is closed.
 //!
 //! Not carried: sockets over HTTP/2 (RFC 8441), and extensions, since what is compressed cannot be judged.
 
 mod asking;
-mod births;
 mod first;
 mod judge;
 mod message;
@@ -25,7 +24,8 @@ pub(crate) use asking::Asking;
 use crate::carry::{Answer, Carry, Failed, over, refuse, told};
 use crate::house::House;
 use crate::metrics::Outcome;
-use crate::receive::{Received, admit, classified, conclude, in_particular, recall};
+use crate::observe::observe_socket;
+use crate::receive::{Received, admit, asked, classified, decide};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
@@ -39,14 +39,12 @@ use judge::Standing;
 use message::{Caller, Message, Said};
 use pump::{Out, Pump, Side};
 use relay::{Deadlines, Ended, PART_WITHIN, Relay, Server, farewell};
-use riparian_config::{Balance, Socket, Timestamp};
+use riparian_config::Socket;
 use riparian_filters::classify::Body;
-use riparian_filters::decide::Moment;
-use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::decision::Reason;
 use riparian_filters::frame::{self, CloseCode, HandshakeFault};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use riparian_filters::rewrite::{self, ModelSpan};
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,7 +62,7 @@ pub(crate) async fn carry(
     let moved = asking::with_credential(head);
     let head = moved.as_ref().unwrap_or(head);
     let opened = match let_in {
-        true => open(house, client, head, record, random),
+        true => open(house, client, head, record, random).await,
         false => Err(Refusal::from(Reason::Overloaded)),
     };
     // What follows on this connection is a socket's, or nobody knows what.
@@ -100,7 +98,7 @@ struct Opening {
 }
 
 /// Stages 1 to 8 of a socket whose cloud is chosen by its head; of any other, as many as the head is enough for.
-fn open(
+async fn open(
     house: &Arc<House>,
     client: &mut Client<'_>,
     head: &RequestHead,
@@ -110,14 +108,15 @@ fn open(
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
     admit(head, policy)?;
-    let recognised = policy.recognise(head.method.as_str(), head.uri.path());
+    let asked = asked(head);
+    let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     let socket = recognised.and_then(|recognised| {
         let kind = policy.surface(recognised.surface).socket?;
         Some((recognised, kind))
     });
     let (recognised, kind) = socket.ok_or(Reason::UpgradeRefused)?;
-    let asked = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
+    let handshake = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
         HandshakeFault::Version => Refusal::from(Reason::SocketVersion),
         HandshakeFault::Malformed(what) => Refusal::with(Reason::HeadMalformed, what),
     })?;
@@ -128,44 +127,13 @@ fn open(
     if house.is_draining() {
         return Err(Reason::Draining.into());
     }
-    let accept = asked.accept();
+    let accept = handshake.accept();
     let asking = Asking::new(&head.headers, kind);
     if kind == Socket::Upgrade {
-        let classified = classified(policy, Some(&recognised), Body::default())?;
-        decide(house, client, head, record, &classified, random)?;
+        let classified = classified(policy, Some(&recognised), &asked, Body::default())?;
+        decide(house, client, head, record, &classified, random).await?;
     }
     Ok(Opening { kind, received: Received::socket(house, recognised.form, asking), accept })
-}
-
-/// Stages 5 to 8.
-fn decide(
-    house: &Arc<House>,
-    client: &mut Client<'_>,
-    head: &RequestHead,
-    record: &mut Record,
-    classified: &riparian_filters::classify::Classified<'_>,
-    random: [u8; 16],
-) -> Result<(), Refusal> {
-    let snapshot = Arc::clone(&record.snapshot);
-    let policy = &snapshot.policy;
-    record.model = classified.model.map(str::to_owned);
-    record.handles = classified.handles.len();
-    let down = snapshot.down();
-    let in_flight: SmallVec<[u32; 8]> = match policy.config.balance {
-        Balance::Rendezvous => SmallVec::new(),
-        Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
-    };
-    let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let recall = |key| recall(house, policy, key);
-    let decision = conclude(policy, &head.headers, client.last_tenant(), classified, recall, moment);
-    record.decided = Some(std::time::Instant::now());
-    record.reason = decision.verdict.reason();
-    let refusal = match &decision.verdict {
-        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified)),
-        Verdict::Free(_) | Verdict::Hold(_) => None,
-    };
-    record.decision = Some(decision);
-    refusal.map_or(Ok(()), Err)
 }
 
 /// A socket whose cloud its first message chooses.
@@ -187,7 +155,7 @@ async fn by_message(
         Ok(first) => first,
         Err(ended) => return end(record, ended),
     };
-    let chosen = choose(house, client, head, record, message, random);
+    let chosen = choose(house, client, head, record, message, random).await;
     let (message, splice_from) = match chosen {
         Ok(chosen) => chosen,
         Err(refusal) => {
@@ -252,7 +220,7 @@ enum Told {
 }
 
 /// Stages 3 to 8 for the message that chooses, by the configuration that is in force when it is whole.
-fn choose(
+async fn choose(
     house: &Arc<House>,
     client: &mut Client<'_>,
     head: &RequestHead,
@@ -275,8 +243,9 @@ fn choose(
             ));
         }
     };
-    let classified = classified(policy, Some(&recognised), read.body())?;
-    decide(house, client, head, record, &classified, random)?;
+    let asked = asked(head);
+    let classified = classified(policy, Some(&recognised), &asked, read.body())?;
+    decide(house, client, head, record, &classified, random).await?;
     let span = match read.span(Some(&recognised), policy) {
         span @ ModelSpan::Json(_) => span,
         _ => ModelSpan::None,
@@ -352,7 +321,7 @@ async fn connected(
         house.terms.subscribe(),
         house.draining.subscribe(),
     );
-    let server = Server::new();
+    let server = Server::new(observe_socket(record));
     let mut relay = Relay { house, record, head, pump, caller, server, standing, deadlines };
     if let Some((message, splice)) = first {
         relay.begin(message, splice.as_ref());
@@ -389,6 +358,10 @@ fn standing(record: &Record, endpoint: EndpointId) -> Standing {
         cloud: place.cloud_name.clone(),
         tenant: decision.tenant,
         session: decision.session,
+        lineage: decision.session.map_or_else(
+            || record.snapshot.policy.keys.session_of(decision.tenant, record.id.0),
+            |session| session.id,
+        ),
         model: record.model.clone(),
         grade: decision.grade,
     }

@@ -1,7 +1,7 @@
 //! Clouds and endpoints: that they are who they say they are, and that no secret leaves in the clear.
 
 use super::listeners::file_of;
-use super::naming::{is_model_name, name, name_at, unique};
+use super::naming::{is_model_name, name, name_at, patterns, unique};
 use crate::fault::{Found, Place};
 use crate::owner::owner_of;
 use crate::read::{Fields, Spot, text, value_at};
@@ -76,6 +76,8 @@ fn endpoint(
     let region = fields.text("region", found).map(|spot| spot.text.to_owned());
     let credential = credential(fields, found);
     let models = models(fields, found);
+    let zero_retention = fields.flag("zero_retention", found);
+    let resources = patterns(fields, "resources", found).into_iter().map(|(pattern, _)| pattern).collect();
     let weight = fields.count32("weight", found);
     let http_version = fields.count("http_version", found);
     let mut within = |key, default: fn(&Limits) -> Duration| match fields.has(key) {
@@ -109,6 +111,8 @@ fn endpoint(
         region,
         credential,
         models,
+        zero_retention: zero_retention?,
+        resources,
         weight: weight?,
         timeouts: Timeouts { connect: connect?, first_byte: first_byte?, idle: idle? },
         http_version: if http_version? == 2 { HttpVersion::Http2 } else { HttpVersion::Http1 },

@@ -1,7 +1,9 @@
 //! Clouds, endpoints, credentials, products, vendors.
 
 use super::{DIALECTS, FILE_REF, TIME, row};
-use crate::table::Kind::{Count, In, List, Models, Name, Path, Pattern, Text, Url, Variable, Word, WordOr};
+use crate::table::Kind::{
+    Count, Flag, In, List, Models, Name, Path, Pattern, Text, Url, Variable, Word, WordOr,
+};
 use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Rule, Section};
 
@@ -69,6 +71,20 @@ pub(crate) static ENDPOINT: Section = Section {
             "The client's model name to the endpoint's own. When given, these models are served and no others; when absent, every model under its own name.",
         ),
         row(
+            "zero_retention",
+            Default("false"),
+            Flag,
+            "true",
+            "The account keeps nothing: an absent `store` is false there, and answers give birth to no stored handle. Default false, as accounts are made.",
+        ),
+        row(
+            "resources",
+            Optional,
+            List(&Pattern),
+            "[pmpt_abc, \"arn:aws:bedrock:us-east-1:123456789012:*\"]",
+            "Files, prompts, ARNs and the like that were not made through the proxy and live here: requests that cite them go to the endpoints that name them.",
+        ),
+        row(
             "weight",
             Default("100"),
             Count(1, 1_000_000),
@@ -124,7 +140,7 @@ pub(crate) static CREDENTIAL: Section = Section {
             Optional,
             In(&SECRET),
             "{ env: AZURE_OPENAI_API_KEY }",
-            "`api-key` to Azure, `Authorization: Bearer` to the others.",
+            "In the header of the dialect: `api-key` to Azure and Foundry, `x-api-key` to Anthropic, `x-goog-api-key` to Google, `Authorization: Bearer` to the others.",
         ),
         row(
             "bearer",

@@ -1,7 +1,7 @@
 //! How the process runs: sessions, limits, retries, health, telemetry.
 
 use super::{FILE_REF, SECRET, TIME, row};
-use crate::table::Kind::{Count, Flag, Header, In, Size, WordOr};
+use crate::table::Kind::{Count, Flag, Header, In, Name, Size, Word, WordOr};
 use crate::table::Need::{Default, Optional};
 use crate::table::{Rule, Section};
 
@@ -30,6 +30,20 @@ pub(crate) static SESSIONS: Section = Section {
             Flag,
             "false",
             "Also tag the session in W3C baggage, upstream. Default false.",
+        ),
+        row(
+            "unknown_handle",
+            Default("refuse"),
+            Word(&["refuse", "home", "ask"]),
+            "refuse",
+            "What to do with a handle that is not known here: refuse it; take it for one of the `home` cloud; or ask the endpoints that the contract allows, with a harmless GET. Default refuse, because a guess may reach the wrong cloud.",
+        ),
+        row(
+            "home",
+            Optional,
+            Name,
+            "azure",
+            "The cloud where unknown handles are believed to live, and where LISTs are answered.",
         ),
         row("pins", Optional, In(&PINS), "{ ttl: 30d }", "The pin table."),
     ],

@@ -1,22 +1,24 @@
 //! Stages 4 to 7 for what is said on a socket: a message is judged as a request of its own would be, with one handle more, which is the
 //! socket itself. So it goes where the socket is connected, or nowhere.
 
-use super::births::Births;
 use crate::house::House;
+use crate::observe::Observer;
 use crate::read::Read;
-use crate::receive::{classified, in_particular, recall};
+use crate::recall::{Cited, Over, in_particular, recall};
+use crate::receive::{asked, classified};
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
 use crate::snapshot::Snapshot;
 use riparian_config::{CloudName, EndpointName, Grade, Timestamp};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Reason, Verdict};
-use riparian_filters::identify::{Session, Tenant};
+use riparian_filters::identify::{Session, SessionId, Tenant};
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
-use riparian_filters::policy::Policy;
+use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::rewrite::{self, ModelSpan, Splice};
 use riparian_filters::surface::Recognised;
-use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a socket has come to: where it is connected, for whom, and what was said on it.
 pub(super) struct Standing {
@@ -25,6 +27,8 @@ pub(super) struct Standing {
     pub(super) cloud: CloudName,
     pub(super) tenant: Tenant,
     pub(super) session: Option<Session>,
+    /// What handles that are known nowhere else belong to.
+    pub(super) lineage: SessionId,
     /// The model that was named last.
     pub(super) model: Option<String>,
     /// The highest so far.
@@ -37,9 +41,15 @@ pub(super) struct Refused {
     pub(super) decision: Option<Box<Decision>>,
 }
 
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, decision: None }
+    }
+}
+
 /// The operation that a socket is, under a configuration; `None` when that has no such socket any more.
-pub(super) fn recognise<'h>(policy: &Policy, head: &'h RequestHead) -> Option<Recognised<'h>> {
-    let recognised = policy.recognise(head.method.as_str(), head.uri.path())?;
+pub(super) fn recognise<'h>(policy: &'h Policy, head: &'h RequestHead) -> Option<Recognised<'h>> {
+    let recognised = policy.recognise(&asked(head))?;
     policy.surface(recognised.surface).socket?;
     Some(recognised)
 }
@@ -63,6 +73,8 @@ impl Standing {
             grade: self.grade,
             model: self.model.as_deref(),
             owners: &[self.owner(policy)],
+            located: None,
+            tenant: self.tenant.affinity(),
             // It is connected: that is all the health that matters.
             health: HealthView::default(),
             affinity: None,
@@ -73,54 +85,47 @@ impl Standing {
     }
 
     /// Judges a message; it may go on, with this change.
-    pub(super) fn judge(
+    pub(super) async fn judge(
         &mut self,
-        house: &House,
-        births: &Births,
+        house: &Arc<House>,
+        head: &RequestHead,
+        observer: Option<&Observer>,
         snapshot: &Snapshot,
         recognised: &Recognised<'_>,
         read: &Read,
     ) -> Result<Option<Splice>, Refused> {
         let policy = &snapshot.policy;
-        let before = self.model.clone();
-        let mut classified = classified(policy, Some(recognised), read.body())
-            .map_err(|refusal| Refused { refusal, decision: None })?;
-        let named = classified.model.map(str::to_owned);
-        classified.model = classified.model.or(before.as_deref());
-        let here = self.owner(policy);
-        let owners: SmallVec<[Owner; 4]> = classified
-            .handles
-            .iter()
-            .map(|handle| {
-                let key = policy.keys.pin(self.tenant, handle.namespace.as_str(), handle.value);
-                if births.knows(key) { here } else { recall(house, policy, key).0 }
-            })
-            .chain([here])
-            .collect();
-        let moment = Moment {
-            now: Timestamp::now(),
-            health: HealthView::default(),
-            in_flight: &[],
-            random: rand::random(),
-        };
-        let recalled = Recalled { owners: &owners, lineage: None };
-        let decision = decide(policy, &classified, self.tenant, self.session, recalled, moment);
-        let endpoint = match &decision.verdict {
+        let asked = asked(head);
+        let mut classified = classified(policy, Some(recognised), &asked, read.body())?;
+        let named = classified.model.as_deref().map(str::to_owned);
+        if classified.model.is_none() {
+            classified.model = self.model.clone().map(Cow::Owned);
+        }
+        let key = |(kind, value)| policy.keys.pin(self.tenant, kind, value);
+        let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
+        let cited = Cited { tenant: self.tenant, named: self.session, keys: handles.map(key).collect() };
+        let owns = |key| observer.is_some_and(|observer| observer.owns(key));
+        let over = Over { endpoint: self.owner(policy), session: self.lineage, owns: &owns };
+        let (health, random) = (HealthView::default(), rand::random());
+        let moment = Moment { now: Timestamp::now(), health, in_flight: &[], random };
+        let (decision, known) = recall(house, snapshot, head, &classified, &cited, Some(over), moment)
+            .await
+            .map_err(Refusal::from)?;
+        let endpoint: EndpointId = match &decision.verdict {
             Verdict::Hold(endpoint) => *endpoint,
             verdict => {
-                let refusal = in_particular(verdict.reason(), policy, &classified);
+                let refusal = in_particular(verdict.reason(), policy, &classified, &known);
                 return Err(Refused { refusal, decision: Some(Box::new(decision)) });
             }
         };
         self.grade = self.grade.max(classified.grade);
-        let span = match read.span(Some(recognised), policy) {
-            // A message that names no model is none that begins anything.
-            span @ ModelSpan::Json(_) => span,
-            _ => ModelSpan::None,
-        };
-        drop(classified);
-        let splice = rewrite::splice(policy.place(endpoint), named.as_deref(), &span);
-        self.model = named.or(self.model.take());
+        // A message that names no model is none that begins anything.
+        let span =
+            Some(read.span(Some(recognised), policy)).filter(|span| matches!(span, ModelSpan::Json(_)));
+        let splice = span.and_then(|span| rewrite::splice(policy.place(endpoint), named.as_deref(), &span));
+        if named.is_some() {
+            self.model = named;
+        }
         Ok(splice)
     }
 }

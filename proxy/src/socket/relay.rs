@@ -3,13 +3,13 @@
 //! What an endpoint says goes on as it came, once the handles in it are pinned. What a client says goes on as it came, once its message is
 //! whole and was judged; control frames do not wait for the message that they stand in.
 
-use super::births::Births;
 use super::judge::{Refused, Standing, recognise};
 use super::message::{Caller, Fault, Heard, Message, Said};
 use super::pump::{Event, Pump, Side};
 use super::tell;
 use crate::house::House;
 use crate::metrics::Outcome;
+use crate::observe::Observer;
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
@@ -49,15 +49,14 @@ pub(super) struct Relay<'a, 'w> {
 pub(super) struct Server {
     frames: Frames,
     close: Close,
-    births: Births,
+    observer: Option<Observer>,
     /// What we have to say when its message is over.
     behind: Vec<u8>,
 }
 
 impl Server {
-    pub(super) fn new() -> Self {
-        let frames = Frames::new(false);
-        Self { frames, close: Close::default(), births: Births::default(), behind: Vec::new() }
+    pub(super) fn new(observer: Option<Observer>) -> Self {
+        Self { frames: Frames::new(false), close: Close::default(), observer, behind: Vec::new() }
     }
 }
 
@@ -131,7 +130,11 @@ impl<'w> Relay<'_, 'w> {
             if let Err(cut) = next {
                 break Over::Cut(cut);
             }
-            if let Err(cut) = self.take_upstream(false).and_then(|()| self.take_client()) {
+            let taken = match self.take_upstream(false).await {
+                Ok(()) => self.take_client().await,
+                Err(cut) => Err(cut),
+            };
+            if let Err(cut) = taken {
                 break Over::Cut(cut);
             }
             if let Some(over) = self.over() {
@@ -255,7 +258,7 @@ impl<'w> Relay<'_, 'w> {
     }
 
     /// Passes on what the endpoint says; with `one_frame`, no more than what is left of the frame that has begun.
-    fn take_upstream(&mut self, one_frame: bool) -> Result<(), Cut> {
+    async fn take_upstream(&mut self, one_frame: bool) -> Result<(), Cut> {
         let Self { house, record, pump, server, .. } = self;
         let Pump { client, upstream: Some(upstream), .. } = pump else { return Ok(()) };
         if !upstream.fresh || !client.out.is_empty() {
@@ -276,14 +279,20 @@ impl<'w> Relay<'_, 'w> {
             };
             if matches!(step.piece, Piece::Payload(_)) {
                 match step.kind {
-                    Kind::Text | Kind::Binary => server.births.feed(house, record, &bytes[..step.bytes]),
+                    Kind::Text | Kind::Binary => {
+                        if let Some(observer) = &mut server.observer {
+                            observer.feed(house, record, &bytes[..step.bytes]).await;
+                        }
+                    }
                     Kind::Close => server.close.push(&bytes[..step.bytes]),
                     Kind::Ping | Kind::Pong => {}
                 }
             }
             used += step.bytes;
             if step.ends_message && !step.kind.is_control() {
-                server.births.message_end(house);
+                if let Some(observer) = &mut server.observer {
+                    observer.end_of_message(house, record).await;
+                }
                 record.socket.sent += 1;
             }
             let ours = !server.behind.is_empty() && server.frames.is_between_messages();
@@ -311,7 +320,7 @@ impl<'w> Relay<'_, 'w> {
     }
 
     /// Takes what the client says, as far as there is room for it.
-    fn take_client(&mut self) -> Result<(), Cut> {
+    async fn take_client(&mut self) -> Result<(), Cut> {
         loop {
             let waiting = self.upstream().out.bytes();
             let client = &mut self.pump.client;
@@ -345,21 +354,22 @@ impl<'w> Relay<'_, 'w> {
             match heard {
                 Heard::Part => {}
                 Heard::Control { raw, .. } => self.upstream().push(raw),
-                Heard::Whole(message) => self.message(*message)?,
+                Heard::Whole(message) => self.message(*message).await?,
             }
         }
     }
 
-    fn message(&mut self, mut message: Message) -> Result<(), Cut> {
+    async fn message(&mut self, mut message: Message) -> Result<(), Cut> {
         let snapshot = self.house.snapshot.load_full();
         let head = self.head;
         let recognised = recognise(&snapshot.policy, head).ok_or_else(Cut::terms)?;
         let said = message.said(&snapshot, recognised.surface).map_err(|fault| self.fault(&fault))?;
         let judged = match &said {
             Said::Opaque => Ok(None),
-            Said::Refused(refusal) => Err(Refused { refusal: refusal.clone(), decision: None }),
+            Said::Refused(refusal) => Err(refusal.clone().into()),
             Said::Json(read) => {
-                self.standing.judge(self.house, &self.server.births, &snapshot, &recognised, read)
+                let observer = self.server.observer.as_ref();
+                self.standing.judge(self.house, head, observer, &snapshot, &recognised, read).await
             }
         };
         match judged {
@@ -406,7 +416,7 @@ impl<'w> Relay<'_, 'w> {
         let due = Instant::now() + PART_WITHIN;
         // Only behind the frame that has begun can anything be said.
         while !self.server.frames.is_between_frames() {
-            let Ok(()) = self.take_upstream(true) else { break };
+            let Ok(()) = self.take_upstream(true).await else { break };
             if self.server.frames.is_between_frames() {
                 break;
             }
