@@ -51,6 +51,7 @@ pub fn surface() -> Surface {
         served_by: Vec::new(),
         body: BodyKind::Json,
         model: ModelAt::Required,
+        model_at: None,
         grade: Grade::Pure,
         signals: signals
             .map(|(at, when)| Signal {

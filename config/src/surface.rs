@@ -130,6 +130,8 @@ pub struct Surface {
     pub body: BodyKind,
     /// Where the model's name is.
     pub model: ModelAt,
+    /// Where in the body, when it stands there under another name than `/model`.
+    pub model_at: Option<Pointer>,
     /// The grade when no signal says more.
     pub grade: Grade,
     /// What speaks of state.

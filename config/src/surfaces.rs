@@ -8,8 +8,17 @@ use decode::parse;
 use std::sync::LazyLock;
 
 /// The built-in files: name and text. Their order is the order in which a family is taken where nothing else tells two apart.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 11] = [
     ("surfaces/openai.yaml", include_str!("../surfaces/openai.yaml")),
+    ("surfaces/anthropic.yaml", include_str!("../surfaces/anthropic.yaml")),
+    ("surfaces/google.yaml", include_str!("../surfaces/google.yaml")),
+    ("surfaces/bedrock.yaml", include_str!("../surfaces/bedrock.yaml")),
+    ("surfaces/bedrock-agents.yaml", include_str!("../surfaces/bedrock-agents.yaml")),
+    ("surfaces/bedrock-agentcore.yaml", include_str!("../surfaces/bedrock-agentcore.yaml")),
+    ("surfaces/bedrock-agentcore-gateway.yaml", include_str!("../surfaces/bedrock-agentcore-gateway.yaml")),
+    ("surfaces/mcp.yaml", include_str!("../surfaces/mcp.yaml")),
+    ("surfaces/a2a.yaml", include_str!("../surfaces/a2a.yaml")),
+    ("surfaces/foundry.yaml", include_str!("../surfaces/foundry.yaml")),
     ("surfaces/vendors.yaml", include_str!("../surfaces/vendors.yaml")),
 ];
 

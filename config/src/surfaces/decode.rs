@@ -133,6 +133,7 @@ fn surface(fields: &Fields<'_>, family: &Family, found: &mut Found) -> Option<Su
         .collect();
     let body = fields.word("body", found);
     let model = fields.word("model", found);
+    let model_at = pointer(fields, "model_at", found);
     let grade = fields.word("grade", found).and_then(Grade::parse);
     let signals = fields.sections("signals", found);
     let signals = signals.iter().filter_map(|fields| signal(fields, found)).collect();
@@ -173,6 +174,7 @@ fn surface(fields: &Fields<'_>, family: &Family, found: &mut Found) -> Option<Su
             "query" => ModelAt::Query,
             _ => ModelAt::None,
         },
+        model_at,
         grade: grade?,
         signals,
         path_handle,

@@ -1,7 +1,7 @@
 //! What a file of surfaces may say: its sections and keys.
 
-use crate::sections::{DIALECTS, GRADES, VENDOR, row};
-use crate::table::Kind::{Flag, In, List, Many, Map, Name, Pointer as At, Span, Text, Word, WordOr};
+use crate::sections::{DIALECTS, GRADES, row};
+use crate::table::Kind::{Flag, In, List, Many, Map, Name, Pattern, Pointer as At, Span, Text, Word, WordOr};
 use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Field, Kind, Rule, Section};
 
@@ -34,6 +34,19 @@ pub(super) static FILE: Section = Section {
         row("surfaces", Optional, List(&In(&SURFACE)), "[...]", "API operations."),
         row("vendors", Optional, Map(&In(&VENDOR)), "{ openai: { models: [gpt-*] } }", "Model vendors."),
     ],
+};
+
+static VENDOR: Section = Section {
+    name: "vendor",
+    doc: "Whose API or model it is. One without models has surfaces only.",
+    rule: Rule::Free,
+    fields: &[row(
+        "models",
+        Optional,
+        List(&Pattern),
+        "[llama-*]",
+        "Names of models; the longest that matches decides.",
+    )],
 };
 
 static MARKS: Section = Section {
@@ -118,6 +131,13 @@ static SURFACE: Section = Section {
             Word(&["none", "required", "optional", "path", "query"]),
             "required",
             "Where the model's name is.",
+        ),
+        row(
+            "model_at",
+            Optional,
+            At,
+            "/modelId",
+            "Where in the body the model's name is; /model by default.",
         ),
         row("grade", Required, Word(GRADES), "pure", "The grade when no signal says more."),
         row("signals", Optional, List(&In(&SIGNAL)), "[]", "What speaks of state."),

@@ -73,6 +73,7 @@ fn surface(id: &str, model: ModelAt, signals: Vec<Signal>) -> Surface {
         served_by: Vec::new(),
         body: BodyKind::Json,
         model,
+        model_at: None,
         grade: Grade::Pure,
         signals,
         path_handle: None,

@@ -133,7 +133,10 @@ impl Watch {
             }
         }
         if matches!(surface.model, ModelAt::Required | ModelAt::Optional) {
-            let node = watch.child(ROOT, "model")?;
+            let node = match &surface.model_at {
+                Some(pointer) => watch.reach(pointer)?,
+                None => watch.child(ROOT, "model")?,
+            };
             watch.nodes[usize::from(node)].is_model = true;
             watch.take_text(node, MODEL_BYTES_MAX);
         }

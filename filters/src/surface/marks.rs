@@ -27,9 +27,35 @@ pub(super) fn bears(head: &Head<'_>, marks: &Marks) -> bool {
             && host().is_some_and(|host| marks.hosts.iter().any(|mark| is_host(mark, &host))))
 }
 
+/// Whether `mark`, in which each `*` stands for anything, is this host.
 fn is_host(mark: &str, host: &str) -> bool {
-    match mark.strip_prefix('*') {
-        Some(suffix) => host.ends_with(suffix),
-        None => host == mark,
+    let Some((begin, mut rest)) = mark.split_once('*') else { return mark == host };
+    let Some(mut host) = host.strip_prefix(begin) else { return false };
+    while let Some((middle, behind)) = rest.split_once('*') {
+        let Some(at) = host.find(middle) else { return false };
+        host = &host[at + middle.len()..];
+        rest = behind;
+    }
+    host.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        let gateway = "*.gateway.bedrock-agentcore.*.amazonaws.com";
+        for (mark, host, due) in [
+            ("api.openai.com", "api.openai.com", true),
+            ("api.openai.com", "xapi.openai.com", false),
+            ("*.openai.com", "api.openai.com", true),
+            ("*.openai.com", "openai.com", false),
+            (gateway, "g1.gateway.bedrock-agentcore.us-east-1.amazonaws.com", true),
+            (gateway, "g1.gateway.bedrock-agentcore.us-east-1.amazonaws.com.example", false),
+            (gateway, "bedrock-agentcore.us-east-1.amazonaws.com", false),
+        ] {
+            assert_eq!(is_host(mark, host), due, "{mark} {host}");
+        }
     }
 }
