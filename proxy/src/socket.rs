@@ -322,7 +322,8 @@ async fn connected(
         house.draining.subscribe(),
     );
     let server = Server::new(observe_socket(record));
-    let mut relay = Relay { house, record, head, pump, caller, server, standing, deadlines };
+    let mut relay =
+        Relay { house, record, head, pump, caller, server, standing, deadlines, half_control: false };
     if let Some((message, splice)) = first {
         relay.begin(message, splice.as_ref());
     }

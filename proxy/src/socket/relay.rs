@@ -33,6 +33,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client that we close has to hear of it. What the contract ends, ends within a second.
 pub(super) const PART_WITHIN: Duration = Duration::from_millis(900);
 
+/// How long an endpoint has to take the news that its client has gone.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
 /// A connected socket.
 pub(super) struct Relay<'a, 'w> {
     pub(super) house: &'a Arc<House>,
@@ -43,6 +46,8 @@ pub(super) struct Relay<'a, 'w> {
     pub(super) server: Server,
     pub(super) standing: Standing,
     pub(super) deadlines: Deadlines,
+    /// A control frame of the client's has gone on in part.
+    pub(super) half_control: bool,
 }
 
 /// What an endpoint sends.
@@ -159,7 +164,10 @@ impl<'w> Relay<'_, 'w> {
         };
         match over {
             Over::Ended(ended) => ended,
-            Over::Cut(cut) if cut.quietly => cut.ended,
+            Over::Cut(cut) if cut.quietly => {
+                self.leave().await;
+                cut.ended
+            }
             Over::Cut(cut) => self.part(&cut).await,
         }
     }
@@ -353,7 +361,10 @@ impl<'w> Relay<'_, 'w> {
             }
             match heard {
                 Heard::Part => {}
-                Heard::Control { raw, .. } => self.upstream().push(raw),
+                Heard::Control { raw, ends, .. } => {
+                    self.half_control = !ends;
+                    self.upstream().push(raw);
+                }
                 Heard::Whole(message) => self.message(*message).await?,
             }
         }
@@ -411,6 +422,20 @@ impl<'w> Relay<'_, 'w> {
         Cut::new(fault.code, "", Outcome::Refused, fault.refusal.reason)
     }
 
+    /// Says goodbye to the endpoint, in the stead of a client that has not.
+    fn close_upstream(&mut self) {
+        if !self.caller.frames.is_closed() && !self.half_control {
+            self.upstream().push(tell::close_upstream(CloseCode::GOING_AWAY));
+        }
+    }
+
+    /// The client is gone: the endpoint is told, if it listens.
+    async fn leave(&mut self) {
+        let due = Instant::now() + LEAVE_WITHIN;
+        self.close_upstream();
+        while !self.upstream().out.is_empty() && self.pump.next(due).await != Event::Due {}
+    }
+
     /// Says goodbye to both, and gives the client a moment to hear it.
     async fn part(&mut self, cut: &Cut) -> Ended {
         let due = Instant::now() + PART_WITHIN;
@@ -432,9 +457,7 @@ impl<'w> Relay<'_, 'w> {
             }
             self.pump.client.push(tell::close(cut.ended.code, cut.why));
         }
-        if !self.caller.frames.is_closed() {
-            self.upstream().push(tell::close_upstream(CloseCode::GOING_AWAY));
-        }
+        self.close_upstream();
         farewell(&mut self.pump, &mut self.caller, due).await;
         cut.ended
     }

@@ -14,6 +14,7 @@ pub mod h2;
 pub mod origin;
 pub mod process;
 pub mod raw;
+pub mod socket;
 pub mod traffic;
 pub mod turns;
 pub mod wire;
