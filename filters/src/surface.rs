@@ -11,9 +11,11 @@ mod overlap;
 
 use crate::head::Head;
 use http::Method;
+use overlap::Patterns;
 use riparian_config::{Dated, Family, Marks, Surface, Surfaces};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The routers, compiled from the surface table.
@@ -120,30 +122,26 @@ impl Router {
                 bases.into_iter().map(move |(base, form)| (number, surface, base, form))
             })
         };
+        let mut all = Patterns::default();
+        for family in 0..surfaces.families.len() {
+            for (_, surface, base, _) in whole(family) {
+                all.add(family, format!("{base}{}", surface.path), &surface.methods);
+            }
+        }
         let mut families = Vec::new();
         for (at, family) in surfaces.families.iter().enumerate() {
-            let others: Vec<_> = (0..surfaces.families.len())
-                .filter(|other| *other != at)
-                .flat_map(whole)
-                .map(|(_, surface, base, _)| (format!("{base}{}", surface.path), &surface.methods))
-                .collect();
-            let mut paths: Vec<(String, Vec<Operation>)> = Vec::new();
+            let mut paths: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
             for (number, surface, base, form) in whole(at) {
                 let path = format!("{base}{}", surface.path);
+                let rivals = all.rivals(at, &path);
                 let operations = surface.methods.iter().map(|method| Operation {
                     method: method.clone(),
                     surface: number,
                     form,
                     base: base.matches('/').count(),
-                    contested: others
-                        .iter()
-                        .any(|(other, methods)| methods.contains(method) && overlap::overlap(&path, other)),
+                    contested: rivals.iter().any(|methods| methods.contains(method)),
                 });
-                let operations: Vec<_> = operations.collect();
-                match paths.iter_mut().find(|(known, _)| *known == path) {
-                    Some((_, known)) => known.extend(operations),
-                    None => paths.push((path, operations)),
-                }
+                paths.entry(path).or_default().extend(operations);
             }
             let mut router = matchit::Router::new();
             for (path, operations) in paths {

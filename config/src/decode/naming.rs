@@ -135,7 +135,8 @@ pub(super) fn surface_patterns(
         let candidates = ids.iter().copied().chain(groups.iter().map(String::as_str));
         let instead = nearest(spot.text, candidates)
             .map_or("a surface that there is".to_owned(), |id| format!("`{id}`"));
-        let why = format!("surfaces are {}", quoted(&groups));
+        let families: Vec<_> = surfaces.families.iter().map(|family| format!("{}.*", family.name)).collect();
+        let why = format!("`riparian surfaces` lists them; their families are {}", quoted(&families));
         found.fault(spot.at, format!("`{}` is no surface", spot.text), why, instead);
     }
     kept

@@ -1,8 +1,52 @@
 //! Could one path match two patterns?
 
+use std::collections::HashMap;
+
+/// The patterns of all families. There are thousands, and each is asked for those that overlap it; how they begin keeps that short.
+#[derive(Debug, Default)]
+pub(super) struct Patterns<'s> {
+    all: Vec<(usize, String, &'s [String])>,
+    by_beginning: HashMap<String, Vec<usize>>,
+    /// Those that do not begin with two words.
+    loose: Vec<usize>,
+}
+
+impl<'s> Patterns<'s> {
+    /// Adds a pattern of a family, with its methods.
+    pub(super) fn add(&mut self, family: usize, pattern: String, methods: &'s [String]) {
+        let number = self.all.len();
+        match beginning(&pattern) {
+            Some(words) => self.by_beginning.entry(words.to_owned()).or_default().push(number),
+            None => self.loose.push(number),
+        }
+        self.all.push((family, pattern, methods));
+    }
+
+    /// The methods of each pattern of another family that overlaps this one.
+    pub(super) fn rivals(&self, family: usize, pattern: &str) -> Vec<&'s [String]> {
+        let of_another = |(other, rival, methods): &(usize, String, &'s [String])| {
+            (*other != family && overlap(pattern, rival)).then_some(*methods)
+        };
+        match beginning(pattern) {
+            None => self.all.iter().filter_map(of_another).collect(),
+            Some(words) => {
+                let alike = self.by_beginning.get(words).into_iter().flatten();
+                alike.chain(&self.loose).filter_map(|number| of_another(&self.all[*number])).collect()
+            }
+        }
+    }
+}
+
+/// The first two segments, if both are words.
+fn beginning(pattern: &str) -> Option<&str> {
+    let (second, _) = pattern.match_indices('/').nth(1)?;
+    let end = pattern[second + 1..].find('/').map_or(pattern.len(), |third| second + 1 + third);
+    Some(&pattern[..end]).filter(|words| !words.contains('{'))
+}
+
 /// Whether some path matches both patterns of the surface table. `{name}` stands for a segment, perhaps with a suffix behind it, and
 /// `{*name}` for all the rest. In doubt it says yes.
-pub(super) fn overlap(a: &str, b: &str) -> bool {
+fn overlap(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.split('/'), b.split('/'));
     loop {
         match (a.next(), b.next()) {
