@@ -72,17 +72,8 @@ impl House {
         let mut sweep = tokio::time::interval(sweep.max(Duration::from_millis(10)));
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         let mut resolve = tokio::time::interval(RESOLVE_EVERY);
-        let mut terms = tokio::time::interval(TERMS_EVERY);
-        let mut span = self.span();
         loop {
             tokio::select! {
-                _ = terms.tick() => {
-                    // By the wall clock each time: one that jumps has jumped into another span, too.
-                    if span != self.span() {
-                        span = self.span();
-                        self.look_again();
-                    }
-                }
                 _ = sweep.tick() => {
                     let swept = self.pins.sweep(Instant::now());
                     if swept > 0 {
@@ -95,6 +86,20 @@ impl House {
                 }
                 _ = resolve.tick() => self.resolve().await,
                 _ = draining.changed() => return,
+            }
+        }
+    }
+
+    /// Has sockets look again whenever what the contract allows may have changed; also while the process drains.
+    pub(crate) async fn mind_terms(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(TERMS_EVERY);
+        let mut span = self.span();
+        loop {
+            tick.tick().await;
+            // By the wall clock each time: one that jumps has jumped into another span, too.
+            let now = self.span();
+            if std::mem::replace(&mut span, now) != now {
+                self.look_again();
             }
         }
     }

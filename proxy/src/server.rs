@@ -170,6 +170,7 @@ impl Running {
         };
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
+        running.tasks.push(tokio::spawn(Arc::clone(&running.house).mind_terms()));
         running.house.ready.store(true, Ordering::Release);
         Ok(running)
     }

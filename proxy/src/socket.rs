@@ -116,6 +116,9 @@ async fn open(
         Some((recognised, kind))
     });
     let (recognised, kind) = socket.ok_or(Reason::UpgradeRefused)?;
+    if let Some(day) = &policy.surface(recognised.surface).retired {
+        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
+    }
     let handshake = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
         HandshakeFault::Version => Refusal::from(Reason::SocketVersion),
         HandshakeFault::Malformed(what) => Refusal::with(Reason::HeadMalformed, what),

@@ -218,6 +218,10 @@ impl<'w> Pump<'w> {
     pub(super) async fn next(&mut self, due: Instant) -> Event {
         let Self { client, upstream, timer, terms, draining, drains, turn } = self;
         let bytes = std::future::poll_fn(|cx| {
+            // Before all else, for a side that always has something to say must not put it off.
+            if timer.poll(due, cx).is_ready() {
+                return Poll::Ready(Event::Due);
+            }
             if client.poll_write(cx) | upstream.as_mut().is_some_and(|side| side.poll_write(cx)) {
                 return Poll::Ready(Event::Room);
             }
@@ -235,15 +239,12 @@ impl<'w> Pump<'w> {
                     return Poll::Ready(Event::Came);
                 }
             }
-            timer.poll(due, cx).map(|()| Event::Due)
+            Poll::Pending
         });
         tokio::select! {
             biased;
             // Rare, and not to be put off by a socket that is always busy.
-            changed = terms.changed(), if terms.has_changed().is_ok() => {
-                debug_assert!(changed.is_ok());
-                Event::Terms
-            }
+            Ok(()) = terms.changed() => Event::Terms,
             _ = draining.wait_for(|draining| *draining), if !*drains => {
                 *drains = true;
                 Event::Drains
