@@ -187,6 +187,8 @@ pub fn stays_behind(name: &str, connection: Option<&str>) -> bool {
     HOP_BY_HOP.contains(&name)
         || CREDENTIALS.contains(&name)
         || is_ours(name)
+        // A socket's handshake is made anew for each hop.
+        || name.starts_with("sec-websocket-")
         || matches!(name, "expect" | "host" | "content-length" | "accept-encoding")
         || connection.is_some_and(|nominated| {
             nominated.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))

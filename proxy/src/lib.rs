@@ -24,6 +24,8 @@
 //! A refusal at any stage leaves by one door ([`refuse`]) and still settles. A retry returns to **select** with the *same*
 //! verdict: the candidate set is computed before any balancing, and retry and failover walk along it and know nothing
 //! else. An empty set is a refusal.
+//!
+//! A WebSocket is one request, too; what is said on it goes through stages 3 to 7 message by message ([`socket`]).
 
 #![allow(
     rustdoc::private_intra_doc_links,
@@ -57,4 +59,5 @@ pub mod server;
 pub mod settle;
 pub mod sigv4;
 pub mod snapshot;
+mod socket;
 mod workers;

@@ -7,6 +7,7 @@ use crate::relay::head::{RequestHead, write_line};
 use crate::relay::upstream::Outgoing;
 use crate::sigv4::Unsigned;
 use crate::snapshot::Snapshot;
+use crate::socket::Asking;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method};
@@ -51,6 +52,24 @@ pub(crate) fn prepare(
             whole.then(|| Outgoing::Http2(Box::new(out)))
         }
     }
+}
+
+/// The same for a socket: a handshake of our own, without extensions, so that what is said on it can be read.
+pub(crate) fn prepare_socket(
+    record: &Record,
+    endpoint: EndpointId,
+    head: &RequestHead,
+    asking: &Asking,
+) -> Option<Outgoing> {
+    let mut out = Vec::with_capacity(HEAD);
+    let target = target(record, endpoint, head);
+    for part in ["GET ", &target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    lines(record, endpoint, &target, &[], head, |name, value| write_line(&mut out, name, value))?;
+    asking.lines(|name, value| write_line(&mut out, name, value));
+    out.extend_from_slice(b"\r\n");
+    Some(Outgoing::Http1(out))
 }
 
 /// Each header line that goes out. The credential comes last, when no other choice can follow. `None` when it cannot be made.
