@@ -3,13 +3,14 @@
 //! `cargo bench -p riparian-benches --bench decision`
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
 use riparian_filters::classify::{Body, classify};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::Decision;
+use riparian_filters::head::Head;
 use riparian_filters::identify::{Keys, SessionId};
-use riparian_filters::judge::{Facts, HealthView, Owner, judge};
+use riparian_filters::judge::{Facts, Freedom, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::rewrite;
 use riparian_filters::scan::{Scanner, Signals};
@@ -47,62 +48,72 @@ fn headers() -> HeaderMap {
     headers
 }
 
+fn head(headers: &HeaderMap) -> Head<'_> {
+    Head { method: &Method::POST, path: PATH, query: None, headers }
+}
+
 fn moment() -> Moment<'static> {
     Moment { now: now(), health: HealthView { down: &[0; 8] }, in_flight: &[], random: [7; 16] }
 }
 
 /// Everything between the body's last byte and the endpoint's target, the pin table's answer included as a value.
 fn from_signals(policy: &Policy, headers: &HeaderMap, signals: &Signals) -> (Decision, String) {
-    let recognised = policy.recognise("POST", PATH).expect("a known operation");
-    let body = Body { signals: Some(signals), form_model: None };
-    let classified = classify(policy, &recognised, body).expect("it names a model");
+    let recognised = policy.named("POST", PATH).expect("a known operation");
+    let body = Body { signals: Some(signals), form: None };
+    let classified = classify(policy, &recognised, &head(headers), body).expect("it names a model");
     let tenant = policy.keys.tenant(headers);
     let named = policy.keys.session(tenant, headers, &policy.config.sessions.header);
     for handle in &classified.handles {
-        black_box(policy.keys.pin(tenant, handle.namespace.as_str(), handle.value));
+        black_box(policy.keys.pin(tenant, handle.namespace.as_str(), &handle.value));
     }
     let home = policy.places().iter().position(|place| place.endpoint.dialect.as_str() == "bedrock-openai");
     let home = EndpointId(u16::try_from(home.unwrap_or(0)).expect("few endpoints"));
     let owners = [Owner::Endpoint(home); 64];
-    let recalled =
-        Recalled { owners: &owners[..classified.handles.len()], lineage: Some(SessionId::mint([9; 16])) };
+    let recalled = Recalled {
+        owners: &owners[..classified.handles.len()],
+        located: None,
+        lineage: Some(SessionId::mint([9; 16])),
+    };
     let decision = decide(policy, &classified, tenant, named, recalled, moment());
     let first = *decision.verdict.endpoints().first().expect("it is allowed");
-    let target = rewrite::target(policy, policy.place(first), &recognised, classified.model, None);
+    let target = rewrite::target(policy, policy.place(first), &recognised, classified.model.as_deref(), None);
     (decision, target)
 }
 
 fn by_body(criterion: &mut Criterion) {
     let policy = policy(riparian_benches::CONFIG);
     let headers = headers();
-    let surface = policy.recognise("POST", PATH).expect("a known operation").surface;
+    let surface = policy.named("POST", PATH).expect("a known operation").surface;
     for bytes in SIZES {
         let body = riparian_benches::turn(bytes);
         let signals = scan(&policy, surface, body.as_bytes());
-        let found = policy.recognise("POST", PATH).expect("a known operation");
-        let given = Body { signals: Some(&signals), form_model: None };
-        let classified = classify(&policy, &found, given).expect("it names a model");
+        let found = policy.named("POST", PATH).expect("a known operation");
+        let given = Body { signals: Some(&signals), form: None };
+        let classified = classify(&policy, &found, &head(&headers), given).expect("it names a model");
         let owners = vec![Owner::Endpoint(EndpointId(2)); classified.handles.len()];
         let facts = Facts {
             now: now(),
             surface: classified.surface,
             grade: classified.grade,
-            model: classified.model,
+            model: classified.model.as_deref(),
             owners: &owners,
+            located: None,
+            tenant: 0,
             health: HealthView { down: &[0; 8] },
             affinity: Some(7),
             seed: 7,
             in_flight: &[],
         };
         let ruling = judge(&policy, &facts);
-        assert_eq!(ruling.outcome, Ok(Some(EndpointId(2))), "the bench measures what is allowed");
+        assert_eq!(ruling.outcome, Ok(Freedom::Held(EndpointId(2))), "the bench measures what is allowed");
 
         let mut group = criterion.benchmark_group("body");
         let mut bench = |name: &str, run: &mut dyn FnMut()| {
             group.bench_function(BenchmarkId::new(name, bytes), |bencher| bencher.iter(&mut *run));
         };
         bench("classify", &mut || {
-            black_box(classify(&policy, black_box(&found), given)).expect("it names a model");
+            black_box(classify(&policy, black_box(&found), &head(&headers), given))
+                .expect("it names a model");
         });
         bench("judge", &mut || {
             black_box(judge(&policy, black_box(&facts)));
@@ -132,10 +143,12 @@ fn by_body(criterion: &mut Criterion) {
 fn facts(policy: &Policy) -> Facts<'static> {
     Facts {
         now: now(),
-        surface: policy.recognise("POST", "/v1/chat/completions").map(|found| found.surface),
+        surface: policy.named("POST", "/v1/chat/completions").map(|found| found.surface),
         grade: Grade::Pure,
         model: Some("gpt-5.5"),
         owners: &[],
+        located: None,
+        tenant: 0,
         health: HealthView { down: &[0; 8] },
         affinity: Some(7),
         seed: 7,

@@ -13,7 +13,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const SIZES: [usize; 3] = [1024, 64 * 1024, 1024 * 1024];
 
 fn scan(criterion: &mut Criterion) {
-    let watch = Watch::compile(&surface()).expect("few signals");
+    let watch = Watch::compile(&surface(), &riparian_config::Surfaces::default()).expect("few signals");
     let mut group = criterion.benchmark_group("scan");
     for (name, make) in BODIES {
         for bytes in SIZES {

@@ -1,7 +1,8 @@
 //! Bodies of the kinds that there are, of about any size, and a surface that watches for as much as any does.
 
 use riparian_config::{
-    BodyKind, Condition, Dated, Grade, ModelAt, Namespace, Pointer, Signal, Surface, SurfaceId, VendorName,
+    BodyKind, Condition, Dated, Grade, ModelAt, Namespace, Pointer, Signal, Source, Surface, SurfaceId, Take,
+    VendorName,
 };
 use std::fmt::Write as _;
 
@@ -40,6 +41,8 @@ pub fn surface() -> Surface {
     ];
     Surface {
         id: SurfaceId::new("bench").expect("an id"),
+        family: 0,
+        rows: Vec::new(),
         title: String::new(),
         vendor: VendorName::new("openai").expect("a name"),
         methods: vec!["POST".to_owned()],
@@ -48,20 +51,26 @@ pub fn surface() -> Surface {
         served_by: Vec::new(),
         body: BodyKind::Json,
         model: ModelAt::Required,
+        model_at: None,
         grade: Grade::Pure,
         signals: signals
             .map(|(at, when)| Signal {
-                at: Pointer::parse(at).expect("a pointer"),
+                at: Source::parse(at).expect("a pointer"),
                 when,
                 grade: Grade::Continues,
                 handle: Some(Namespace::new("bench").expect("a namespace")),
+                take: Take::Whole,
             })
             .into(),
         path_handle: None,
         cache_key: Pointer::parse("/prompt_cache_key"),
         births: Vec::new(),
+        expires: Vec::new(),
         stored: None,
+        deletes: None,
         collective: false,
+        socket: None,
+        retired: None,
     }
 }
 

@@ -133,7 +133,7 @@ fn heads(cases: &mut Vec<Case>) {
         let method = if name == "handle" { "GET" } else { "POST" };
         add(cases, format!("recognise/{name}"), move || {
             move || {
-                black_box(policy.recognise(method, black_box(path))).expect("a known operation");
+                black_box(policy.named(black_box(method), black_box(path))).expect("a known operation");
             }
         });
     }
@@ -166,12 +166,14 @@ fn heads(cases: &mut Vec<Case>) {
 
 fn parts(cases: &mut Vec<Case>) {
     let policy = policy(crate::CONFIG);
-    let found = leak(policy.recognise("POST", RESPONSES).expect("a known operation"));
+    let found = leak(policy.named("POST", RESPONSES).expect("a known operation"));
     let signals = leak(scan(policy, found.surface, crate::turn(1024).as_bytes()));
-    let given = Body { signals: Some(signals), form_model: None };
+    let sent = leak(headers(true));
+    let given = Body { signals: Some(signals), form: None };
     add(cases, "classify/turn", move || {
         move || {
-            black_box(classify(policy, black_box(found), given)).expect("it names a model");
+            black_box(classify(policy, black_box(found), &head(RESPONSES, sent), given))
+                .expect("it names a model");
         }
     });
     let first = policy.place(EndpointId(0));
@@ -182,14 +184,20 @@ fn parts(cases: &mut Vec<Case>) {
     });
 }
 
+fn head<'h>(path: &'h str, headers: &'h HeaderMap) -> Head<'h> {
+    Head { method: &Method::POST, path, query: None, headers }
+}
+
 /// A stateless request's facts, so that every endpoint of the candidate set has its chance.
 fn facts(policy: &Policy) -> Facts<'static> {
     Facts {
         now: now(),
-        surface: policy.recognise("POST", CHAT).map(|found| found.surface),
+        surface: policy.named("POST", CHAT).map(|found| found.surface),
         grade: Grade::Pure,
         model: Some("gpt-5.5"),
         owners: &[],
+        located: None,
+        tenant: 0,
         health: HealthView { down: &[0; 8] },
         affinity: Some(7),
         seed: 7,
@@ -225,7 +233,7 @@ fn contracts(cases: &mut Vec<Case>) {
 
 fn answers(cases: &mut Vec<Case>) {
     let policy = policy(crate::CONFIG);
-    let surface = policy.recognise("POST", RESPONSES).expect("a known operation").surface;
+    let surface = policy.named("POST", RESPONSES).expect("a known operation").surface;
     let answer = policy.answer(surface).expect("responses give birth to handles");
     for (name, content_type, text) in [
         ("json", "application/json", crate::answer_json()),
@@ -236,8 +244,8 @@ fn answers(cases: &mut Vec<Case>) {
             move || {
                 let mut learner = Learner::new(answer, content_type).expect("a type that it reads");
                 for chunk in black_box(text.as_bytes()).chunks(600) {
-                    let told = learner.feed(chunk, |learned| {
-                        black_box(learned);
+                    let told = learner.feed(answer, chunk, |learned| {
+                        black_box(&learned);
                     });
                     told.expect("a right answer");
                 }
@@ -247,7 +255,8 @@ fn answers(cases: &mut Vec<Case>) {
 }
 
 fn scans(cases: &mut Vec<Case>) {
-    let watch = leak(Watch::compile(&bodies::surface()).expect("few signals"));
+    let watch =
+        leak(Watch::compile(&bodies::surface(), &riparian_config::Surfaces::default()).expect("few signals"));
     for bytes in [1024, 64 * 1024] {
         for (name, make) in BODIES {
             let body = leak(make(bytes));
@@ -273,25 +282,25 @@ struct Kept {
 
 /// Everything from the first byte of the body to the list of endpoints, but for the pin table's answer, which is a value here.
 fn whole(policy: &'static Policy, kept: &mut Kept, path: &str, headers: &HeaderMap, body: &[u8]) -> Decision {
-    let recognised = policy.recognise("POST", path).expect("a known operation");
+    let recognised = policy.recognise(&head(path, headers)).expect("a known operation");
     kept.scanner.restart(policy.watch(recognised.surface));
     for chunk in body.chunks(CHUNK_BYTES) {
         kept.scanner.feed(chunk).expect("a right body");
     }
     let signals = kept.scanner.end().expect("a whole body");
-    let given = Body { signals: Some(signals), form_model: None };
-    let classified = classify(policy, &recognised, given).expect("it names a model");
+    let given = Body { signals: Some(signals), form: None };
+    let classified = classify(policy, &recognised, &head(path, headers), given).expect("it names a model");
     let (tenant, named) = policy.keys.identify(&mut kept.tenant, headers, &policy.config.sessions.header);
     let owners: SmallVec<[Owner; 4]> = classified
         .handles
         .iter()
         .map(|handle| {
-            black_box(policy.keys.pin(tenant, handle.namespace.as_str(), handle.value));
+            black_box(policy.keys.pin(tenant, handle.namespace.as_str(), &handle.value));
             Owner::Endpoint(EndpointId(2))
         })
         .collect();
     let lineage = (!owners.is_empty()).then(|| SessionId::mint([9; 16]));
-    decide(policy, &classified, tenant, named, Recalled { owners: &owners, lineage }, moment())
+    decide(policy, &classified, tenant, named, Recalled { owners: &owners, located: None, lineage }, moment())
 }
 
 fn wholes(cases: &mut Vec<Case>) {
@@ -303,7 +312,7 @@ fn wholes(cases: &mut Vec<Case>) {
         ("chat/64k", CHAT, bodies::chat_text(64 * 1024), false),
     ] {
         let (headers, body) = (leak(headers(session)), leak(body));
-        let surface = policy.recognise("POST", path).expect("a known operation").surface;
+        let surface = policy.named("POST", path).expect("a known operation").surface;
         let keep =
             move || Kept { scanner: Scanner::new(policy.watch(surface)), tenant: LastTenant::default() };
         let decision = whole(policy, &mut keep(), path, headers, body.as_bytes());

@@ -1,6 +1,7 @@
 //! Clouds and their endpoints: the addresses that exist, and whose they are.
 
 use crate::name::{CloudName, EndpointName};
+use crate::pattern::Pattern;
 use crate::secret::SecretRef;
 use std::fmt;
 use std::path::PathBuf;
@@ -26,13 +27,17 @@ pub struct Endpoint {
     pub dialect: Dialect,
     /// Where it is.
     pub url: EndpointUrl,
-    /// Where its state lives, for the reader of a log; nothing routes on it yet.
+    /// Where it is. A resource whose ARN names a region is looked for at endpoints of that region.
     pub region: Option<String>,
     /// What is sent to prove who asks.
     pub credential: Credential,
     /// Logical model name to the endpoint's own (a deployment, an inference profile). When given, the
     /// endpoint serves these models and no others; when absent, every model under its own name.
     pub models: Option<Vec<(String, String)>>,
+    /// The account keeps nothing: an absent `store` is false there. Default false.
+    pub zero_retention: bool,
+    /// Resources that live here and were not made through the proxy.
+    pub resources: Vec<Pattern>,
     /// Its share within its cloud, against the weights of the others. 1 to 1,000,000; default 100.
     pub weight: u32,
     /// How long to wait for it.
@@ -72,11 +77,39 @@ pub enum Dialect {
     AzureOpenAi,
     /// Bedrock's OpenAI-compatible paths: `/openai/v1/...`, `Authorization: Bearer`.
     BedrockOpenAi,
+    /// Anthropic's Messages API and what belongs to it, at whatever host: `/v1/...`, `x-api-key`.
+    Anthropic,
+    /// Bedrock's own paths for models: `/model/{model}/converse`.
+    Bedrock,
+    /// Bedrock's agents, knowledge bases, flows and sessions: `/agents/...`.
+    BedrockAgents,
+    /// Bedrock AgentCore: `/runtimes/...`.
+    BedrockAgentCore,
+    /// Gemini and Vertex: `/v1beta/models/{model}:generateContent`, `x-goog-api-key`.
+    Google,
+    /// Foundry's hosted agents: `/api/projects/{project}/agents/...`, `api-key`.
+    Foundry,
+    /// A server of the Model Context Protocol: `/mcp`.
+    Mcp,
+    /// An agent of the Agent2Agent protocol: `/message:send`.
+    A2a,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::OpenAi, Self::AzureOpenAi, Self::BedrockOpenAi];
+    pub const ALL: [Self; 11] = [
+        Self::OpenAi,
+        Self::AzureOpenAi,
+        Self::BedrockOpenAi,
+        Self::Anthropic,
+        Self::Bedrock,
+        Self::BedrockAgents,
+        Self::BedrockAgentCore,
+        Self::Google,
+        Self::Foundry,
+        Self::Mcp,
+        Self::A2a,
+    ];
 
     /// The word for it in configuration.
     #[must_use]
@@ -85,6 +118,14 @@ impl Dialect {
             Self::OpenAi => "openai",
             Self::AzureOpenAi => "azure-openai",
             Self::BedrockOpenAi => "bedrock-openai",
+            Self::Anthropic => "anthropic",
+            Self::Bedrock => "bedrock",
+            Self::BedrockAgents => "bedrock-agents",
+            Self::BedrockAgentCore => "bedrock-agentcore",
+            Self::Google => "google",
+            Self::Foundry => "foundry",
+            Self::Mcp => "mcp",
+            Self::A2a => "a2a",
         }
     }
 
@@ -94,12 +135,25 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| dialect.as_str() == word)
     }
 
-    /// The path that stands before every operation, unless the endpoint's URL brings its own.
+    /// The path that stands before every operation, unless the endpoint's URL brings its own. `None` where clients' paths go out as
+    /// they came.
     #[must_use]
-    pub fn base_path(self) -> &'static str {
+    pub fn base_path(self) -> Option<&'static str> {
         match self {
-            Self::OpenAi => "/v1",
-            Self::AzureOpenAi | Self::BedrockOpenAi => "/openai/v1",
+            Self::OpenAi | Self::Anthropic => Some("/v1"),
+            Self::AzureOpenAi | Self::BedrockOpenAi => Some("/openai/v1"),
+            _ => None,
+        }
+    }
+
+    /// The header in which an API key is sent; `None` for `Authorization: Bearer`.
+    #[must_use]
+    pub fn key_header(self) -> Option<&'static str> {
+        match self {
+            Self::AzureOpenAi | Self::Foundry => Some("api-key"),
+            Self::Anthropic => Some("x-api-key"),
+            Self::Google => Some("x-goog-api-key"),
+            _ => None,
         }
     }
 }
@@ -119,7 +173,7 @@ pub struct EndpointUrl {
     pub host: String,
     /// 1 to 65535; the scheme's default when the URL has none.
     pub port: u16,
-    /// Replaces [`Dialect::base_path`] when the URL has a path: begins with `/`, ends without.
+    /// Replaces [`Dialect::base_path`], or the client's own base path, when the URL has a path: begins with `/`, ends without.
     pub base_path: Option<String>,
 }
 
@@ -152,4 +206,33 @@ pub enum Credential {
     ApiKey(SecretRef),
     /// `Authorization: Bearer T` to every dialect.
     Bearer(SecretRef),
+    /// AWS Signature Version 4: each request is signed anew, whatever the dialect.
+    SigV4(SigV4),
+}
+
+/// What requests to an AWS endpoint are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigV4 {
+    /// The service's name in signatures: `bedrock`, also for agents and knowledge bases, or `bedrock-agentcore`. Default: by the host.
+    pub service: String,
+    /// The region in signatures. Default: the endpoint's.
+    pub region: String,
+    /// Where the keys come from.
+    pub source: AwsKeys,
+}
+
+/// Where AWS's keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwsKeys {
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`, as AWS's own tools read them.
+    Environment,
+    /// From references of their own.
+    Given {
+        /// The key's id.
+        access_key_id: SecretRef,
+        /// The key.
+        secret_access_key: SecretRef,
+        /// Only for temporary keys.
+        session_token: Option<SecretRef>,
+    },
 }

@@ -4,16 +4,18 @@ mod clouds;
 mod contract;
 mod listeners;
 mod naming;
+mod pins;
 mod running;
+mod sigv4;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};
 use crate::sections::FILE;
 use crate::tree::{Core, Node, Value, core};
-use crate::{Config, Surfaces};
+use crate::{Config, ReadFile, Surfaces};
 
 /// Reads the root. `None` only with a fault.
-pub(crate) fn config(root: &Node, found: &mut Found) -> Option<Config> {
+pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Option<Config> {
     let file = Fields::open(root, first_line(root), &FILE, found)?;
     version(&file, found);
 
@@ -22,9 +24,10 @@ pub(crate) fn config(root: &Node, found: &mut Found) -> Option<Config> {
     let clouds = clouds::clouds(&file, limits.as_ref(), found);
     let mut surfaces = Surfaces::built_in();
     naming::vendors(&file, &mut surfaces, found);
+    naming::surfaces(&file, read, &mut surfaces, found);
     let products = naming::products(&file, &surfaces, found);
     let contract = contract::contract(&file, &surfaces, found);
-    let sessions = running::sessions(&file, found);
+    let sessions = running::sessions(&file, &clouds, found);
     let retries = running::retries(&file, found);
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);

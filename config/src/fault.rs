@@ -41,6 +41,8 @@ pub struct Faults {
     text: String,
     faults: Vec<Fault>,
     hidden: Vec<Stretch>,
+    /// Those of the files that it names.
+    others: Vec<Faults>,
 }
 
 /// From one place to another, the end excluded: (line, column).
@@ -55,6 +57,7 @@ pub(crate) struct Stretch {
 pub(crate) struct Found {
     faults: Vec<Fault>,
     hidden: Vec<Stretch>,
+    others: Vec<Faults>,
 }
 
 impl Faults {
@@ -102,6 +105,7 @@ impl Faults {
             let _ = writeln!(out, "  why: {why}");
             let _ = writeln!(out, "  instead: {instead}");
         }
+        self.others.iter().for_each(|other| out.push_str(&other.render(colour)));
         out
     }
 
@@ -152,6 +156,14 @@ impl Found {
         }
     }
 
+    /// Notes the faults of another file, which this one names at `at`.
+    pub(crate) fn other(&mut self, at: Place, other: Faults) {
+        let many = if other.len() == 1 { "a fault" } else { "faults" };
+        let what = format!("`{}` has {many} of its own", other.file());
+        self.fault(at, what, "it is read together with this file", "what is said below");
+        self.others.push(other);
+    }
+
     /// Keeps a stretch out of everything that is printed.
     pub(crate) fn hide(&mut self, stretch: Stretch) {
         self.hidden.push(stretch);
@@ -165,7 +177,13 @@ impl Found {
         assert!(!self.faults.is_empty(), "a value that is missing leaves a fault");
         self.faults.sort_by_key(|fault| (fault.at.line, fault.at.col));
         self.faults.dedup();
-        Err(Faults { file: file.to_owned(), text: text.to_owned(), faults: self.faults, hidden: self.hidden })
+        Err(Faults {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            faults: self.faults,
+            hidden: self.hidden,
+            others: self.others,
+        })
     }
 }
 

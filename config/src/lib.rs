@@ -126,13 +126,25 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `text`; `file` is the name that faults give as its place.
+    /// Reads `text`; `file` is the name that faults give as its place. Files that it names cannot be had.
     ///
     /// # Errors
     /// Every fault of the text at once.
     pub fn parse(text: &str, file: &str) -> Result<Self, Faults> {
+        Self::parse_with(text, file, &|_| Err("no files can be read here".to_owned()))
+    }
+
+    /// Reads `text`, and through `read` the files that it names: it is given their names as they are written, and says why one
+    /// cannot be had.
+    ///
+    /// # Errors
+    /// Every fault of the text and of those files at once.
+    pub fn parse_with(text: &str, file: &str, read: &ReadFile<'_>) -> Result<Self, Faults> {
         let mut found = fault::Found::default();
-        let config = tree::load(text, &mut found).and_then(|root| decode::config(&root, &mut found));
+        let config = tree::load(text, &mut found).and_then(|root| decode::config(&root, read, &mut found));
         found.finish(config, text, file)
     }
 }
+
+/// Reads a file that a configuration names, or says why it cannot be had.
+pub type ReadFile<'r> = dyn Fn(&str) -> Result<String, String> + 'r;

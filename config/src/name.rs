@@ -83,6 +83,8 @@ names! {
     SurfaceId;
     /// One clause of a contract.
     TermId;
+    /// A family of API operations: `openai`, `anthropic`.
+    FamilyName;
     /// Whose model a request asks for.
     VendorName;
     /// The kind of a handle: `response`, `conversation`, `container`.

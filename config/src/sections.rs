@@ -14,7 +14,13 @@ pub(crate) use clouds::*;
 pub(crate) use contract::*;
 pub(crate) use running::*;
 
-const fn row(key: &'static str, need: Need, kind: Kind, like: &'static str, doc: &'static str) -> Field {
+pub(crate) const fn row(
+    key: &'static str,
+    need: Need,
+    kind: Kind,
+    like: &'static str,
+    doc: &'static str,
+) -> Field {
     Field { key, need, kind, like, doc }
 }
 
@@ -23,7 +29,19 @@ const TIME: Kind = Span { zero: false };
 pub(crate) const GRADES: &[&str] =
     &["pure", "cached", "sealed", "creates", "continues", "connection", "runtime", "unknown"];
 pub(crate) const CLASSES: &[&str] = &["stateless", "stateful"];
-pub(crate) const DIALECTS: &[&str] = &["openai", "azure-openai", "bedrock-openai"];
+pub(crate) const DIALECTS: &[&str] = &[
+    "openai",
+    "azure-openai",
+    "bedrock-openai",
+    "anthropic",
+    "bedrock",
+    "bedrock-agents",
+    "bedrock-agentcore",
+    "google",
+    "foundry",
+    "mcp",
+    "a2a",
+];
 
 pub(crate) static FILE: Section = Section {
     name: "configuration",
@@ -65,6 +83,13 @@ pub(crate) static FILE: Section = Section {
             Map(&In(&VENDOR)),
             "{ meta: { models: [llama-*] } }",
             "Model vendors beside the built-in ones; the same name adds to a built-in one.",
+        ),
+        row(
+            "surfaces",
+            Optional,
+            List(&Path),
+            "[surfaces/ours.yaml]",
+            "Files of further API operations, in the built-in files' format; relative to this file.",
         ),
         row(
             "contract",

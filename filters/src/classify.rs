@@ -4,19 +4,25 @@
 //! surface's own grade already. Nothing else counts: not the model, not the client, not the size.
 
 use crate::decision::Reason;
+use crate::form::{Form, TwoFields};
+use crate::head::Head;
 use crate::policy::{Policy, SurfaceNumber};
-use crate::scan::Signals;
+use crate::scan::{HANDLE_BYTES_MAX, Signals};
 use crate::surface::Recognised;
-use riparian_config::{Grade, ModelAt, Namespace};
+use percent_encoding::percent_decode_str;
+use riparian_config::{Condition, Grade, Mark, ModelAt, Namespace, Signal, Source, Take};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// A handle that a request cites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handle<'a> {
     /// Which kind.
     pub namespace: &'a Namespace,
-    /// Its value, as the endpoint minted it.
-    pub value: &'a str,
+    /// Its value, as the endpoint minted it or the client invented it; of what is sealed, the digest.
+    pub value: Cow<'a, str>,
+    /// What is particular about its kind.
+    pub mark: Option<Mark>,
     /// Where it was found: `path`, or the signal's slot.
     pub place: HandlePlace,
 }
@@ -24,10 +30,10 @@ pub struct Handle<'a> {
 /// Where a handle was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlePlace {
-    /// In the path.
+    /// It is the path's own.
     Path,
-    /// In the body, at the pointer of this signal of the surface.
-    Body(usize),
+    /// At the place of this signal of the surface.
+    Signal(usize),
 }
 
 /// What stages 2 to 4 found out.
@@ -38,7 +44,7 @@ pub struct Classified<'a> {
     /// How much state.
     pub grade: Grade,
     /// The model, as the client names it.
-    pub model: Option<&'a str>,
+    pub model: Option<Cow<'a, str>>,
     /// Handles, each once.
     pub handles: SmallVec<[Handle<'a>; 4]>,
     /// What the client says to keep its cache warm.
@@ -50,41 +56,130 @@ pub struct Classified<'a> {
 pub struct Body<'a> {
     /// From a JSON body.
     pub signals: Option<&'a Signals>,
-    /// The model, from a form's field.
-    pub form_model: Option<&'a str>,
+    /// From a form.
+    pub form: Option<&'a Form>,
 }
 
 /// Classifies a recognised request.
 ///
 /// # Errors
-/// `model_missing` and `model_ambiguous`.
+/// `model_missing` and `model_ambiguous`; `head_malformed` and `body_ambiguous` where a parameter or header that says where state lives comes twice.
 pub fn classify<'a>(
     policy: &'a Policy,
-    recognised: &'a Recognised<'a>,
+    recognised: &'a Recognised<'_>,
+    head: &Head<'a>,
     body: Body<'a>,
 ) -> Result<Classified<'a>, Reason> {
     let surface = policy.surface(recognised.surface);
-    let model = model(surface.model, recognised, body)?;
-    let mut grade = surface.grade;
-    let mut handles = SmallVec::new();
-    if let (Some(namespace), Some(value)) = (&surface.path_handle, recognised.segment.as_deref()) {
-        handles.push(Handle { namespace, value, place: HandlePlace::Path });
+    let model = model(surface.model, recognised, head.query, body)?;
+    let mut found = Classified {
+        surface: Some(recognised.surface),
+        grade: surface.grade,
+        model,
+        handles: SmallVec::new(),
+        cache_key: body.signals.and_then(Signals::cache_key),
+    };
+    if let Some(kind) = &surface.path_handle
+        && let Some(value) = recognised.segment(kind.as_str())
+    {
+        found.cite(policy, kind, Cow::Borrowed(value), HandlePlace::Path);
     }
     if let Some(signals) = body.signals {
-        let holding = surface.signals.iter().enumerate().filter(|(slot, _)| signals.held(*slot));
-        grade = holding.map(|(_, signal)| signal.grade).fold(grade, Grade::max);
+        let retains = policy.retains(recognised.surface);
+        let counts = |slot: &usize, signal: &Signal| {
+            // Where no account keeps anything, nothing is kept, whatever is asked for.
+            signals.held(*slot) && (retains || signal.when != Condition::UnlessFalse)
+        };
+        let holding = surface.signals.iter().enumerate().filter(|(slot, signal)| counts(slot, signal));
+        found.grade = holding.map(|(_, signal)| signal.grade).fold(found.grade, Grade::max);
         for (slot, value) in signals.captures() {
-            let Some(namespace) = &surface.signals[slot].handle else { continue };
-            let handle = Handle { namespace, value, place: HandlePlace::Body(slot) };
-            let known =
-                |known: &Handle<'_>| known.namespace == handle.namespace && known.value == handle.value;
-            if !handles.iter().any(known) {
-                handles.push(handle);
+            let signal = &surface.signals[slot];
+            if let Some(kind) = &signal.handle {
+                found.cite(policy, kind, Cow::Borrowed(signal.take.of(value)), HandlePlace::Signal(slot));
             }
         }
     }
-    let cache_key = body.signals.and_then(Signals::cache_key);
-    Ok(Classified { surface: Some(recognised.surface), grade, model, handles, cache_key })
+    for &slot in policy.outside_the_body(recognised.surface) {
+        let signal = &surface.signals[slot];
+        let Some(value) = outside(&signal.at, recognised, head, body)? else { continue };
+        if !holds(&signal.when, &value) {
+            continue;
+        }
+        found.grade = found.grade.max(signal.grade);
+        if let Some(kind) = &signal.handle {
+            let value = match signal.take {
+                Take::Whole => value,
+                Take::LastSegment => Cow::Owned(signal.take.of(&value).to_owned()),
+            };
+            if value.len() > HANDLE_BYTES_MAX {
+                return Err(Reason::HeadTooLarge);
+            }
+            found.cite(policy, kind, value, HandlePlace::Signal(slot));
+        }
+    }
+    Ok(found)
+}
+
+impl<'a> Classified<'a> {
+    fn cite(&mut self, policy: &'a Policy, kind: &'a Namespace, value: Cow<'a, str>, place: HandlePlace) {
+        let is_known = |known: &Handle<'_>| known.namespace == kind && known.value == value;
+        if !self.handles.iter().any(is_known) {
+            self.handles.push(Handle { namespace: kind, mark: policy.kind(kind).mark, value, place });
+        }
+    }
+}
+
+/// The value of a signal that does not stand in a JSON body, if it is there and not empty.
+fn outside<'a>(
+    at: &Source,
+    recognised: &'a Recognised<'_>,
+    head: &Head<'a>,
+    body: Body<'a>,
+) -> Result<Option<Cow<'a, str>>, Reason> {
+    let value = match at {
+        Source::Body(_) => None,
+        Source::Path(name) => recognised.segment(name).map(Cow::Borrowed),
+        Source::Query(name) => parameter(head.query, name)?,
+        Source::Header(name) => {
+            let mut values = head.headers.get_all(name.as_str()).iter();
+            let value = values.next();
+            if values.next().is_some() {
+                return Err(Reason::HeadMalformed);
+            }
+            value
+                .map(|value| value.to_str().map_err(|_| Reason::HeadMalformed))
+                .transpose()?
+                .map(Cow::Borrowed)
+        }
+        Source::Field(name) => match body.form.map(|form| form.field(name)) {
+            Some(Err(TwoFields)) => return Err(Reason::BodyAmbiguous),
+            Some(Ok(value)) => value.map(Cow::Borrowed),
+            None => None,
+        },
+    };
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
+/// A parameter of a query, escapes undone. Two of one name would be read in two ways.
+fn parameter<'a>(query: Option<&'a str>, name: &str) -> Result<Option<Cow<'a, str>>, Reason> {
+    let pairs = query.unwrap_or("").split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut found = pairs.filter(|(key, _)| percent_decode_str(key).eq(name.bytes()));
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(Reason::HeadMalformed);
+    }
+    let Some((_, value)) = first else { return Ok(None) };
+    percent_decode_str(value).decode_utf8().map(Some).map_err(|_| Reason::HeadMalformed)
+}
+
+fn holds(when: &Condition, value: &str) -> bool {
+    match when {
+        Condition::Present | Condition::String => true,
+        Condition::OneOf(words) => words.iter().any(|word| word == value),
+        Condition::Prefix(words) => words.iter().any(|word| value.starts_with(word.as_str())),
+        // The surface files are checked to ask these of bodies only.
+        Condition::True | Condition::UnlessFalse | Condition::OnlyKeys(_) => false,
+    }
 }
 
 /// An operation that is not in the table: what it does cannot be known.
@@ -99,16 +194,25 @@ pub fn unrecognised<'a>() -> Classified<'a> {
     }
 }
 
-fn model<'a>(at: ModelAt, recognised: &'a Recognised<'a>, body: Body<'a>) -> Result<Option<&'a str>, Reason> {
-    let in_body = body.signals.and_then(Signals::model).or(body.form_model);
-    let in_path = match at {
-        ModelAt::Path => recognised.segment.as_deref(),
-        _ => recognised.deployment.as_deref(),
+fn model<'a>(
+    at: ModelAt,
+    recognised: &'a Recognised<'_>,
+    query: Option<&'a str>,
+    body: Body<'a>,
+) -> Result<Option<Cow<'a, str>>, Reason> {
+    let in_body = body.signals.and_then(Signals::model).or_else(|| body.form.and_then(Form::model));
+    let in_head = match at {
+        ModelAt::Path => recognised.segment("model").map(Cow::Borrowed),
+        ModelAt::Query => match (parameter(query, "model")?, parameter(query, "deployment")?) {
+            (Some(model), Some(deployment)) if model != deployment => return Err(Reason::ModelAmbiguous),
+            (model, deployment) => model.or(deployment),
+        },
+        _ => recognised.deployment().map(Cow::Borrowed),
     };
-    match (in_path, in_body) {
-        (Some(path), Some(body)) if path != body => Err(Reason::ModelAmbiguous),
+    match (in_head, in_body) {
+        (Some(head), Some(body)) if head != body => Err(Reason::ModelAmbiguous),
         (None, None) if at == ModelAt::Required => Err(Reason::ModelMissing),
-        (path, body) => Ok(path.or(body)),
+        (head, body) => Ok(head.or(body.map(Cow::Borrowed))),
     }
 }
 
@@ -130,15 +234,19 @@ contract: { enforce: r, readings: { r: { stateful_from: creates } }, terms: [{ i
     fn found(method: &str, path: &str, body: &str) -> Result<(String, Option<String>, Vec<String>), Reason> {
         let config = Config::parse(CONFIG, "test").unwrap_or_else(|faults| panic!("{faults}"));
         let policy = Policy::compile(config, Keys::derive(b"test")).unwrap();
-        let recognised = policy.recognise(method, path).expect("a known operation");
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+        let headers = http::HeaderMap::new();
+        let head = Head { method: &method, path, query, headers: &headers };
+        let recognised = policy.recognise(&head).expect("a known operation");
         let mut scanner = Scanner::new(policy.watch(recognised.surface));
         scanner.feed(body.as_bytes()).unwrap();
         let signals = if body.is_empty() { None } else { Some(scanner.finish().unwrap()) };
-        let body = Body { signals: signals.as_ref(), form_model: None };
-        let classified = classify(&policy, &recognised, body)?;
+        let body = Body { signals: signals.as_ref(), form: None };
+        let classified = classify(&policy, &recognised, &head, body)?;
         let handles =
             classified.handles.iter().map(|handle| format!("{} {}", handle.namespace, handle.value));
-        Ok((classified.grade.to_string(), classified.model.map(str::to_owned), handles.collect()))
+        Ok((classified.grade.to_string(), classified.model.map(Cow::into_owned), handles.collect()))
     }
 
     fn told(
@@ -158,7 +266,8 @@ contract: { enforce: r, readings: { r: { stateful_from: creates } }, terms: [{ i
             (
                 r#"{"model":"m","store":false,"input":[{"type":"reasoning","encrypted_content":"x"}]}"#,
                 "sealed",
-                &[],
+                // The first half of the blob's BLAKE3.
+                &["openai_seal 3ae7d805f6789a6402acb70ad4096a85"],
             ),
             (r#"{"model":"m"}"#, "creates", &[]),
             (r#"{"model":"m","store":false,"tools":[{"type":"code_interpreter"}]}"#, "creates", &[]),

@@ -14,6 +14,8 @@ use smallvec::SmallVec;
 pub struct Recalled<'a> {
     /// Where each lives, in the order of the handles.
     pub owners: &'a [Owner],
+    /// The endpoints that have every located resource which was not made through the proxy, in words of 64.
+    pub located: Option<&'a [u64]>,
     /// The session of the first one that is known.
     pub lineage: Option<SessionId>,
 }
@@ -49,8 +51,10 @@ pub fn decide(
         now: moment.now,
         surface: classified.surface,
         grade: classified.grade,
-        model: classified.model,
+        model: classified.model.as_deref(),
         owners: recalled.owners,
+        located: recalled.located,
+        tenant: tenant.affinity(),
         health: moment.health,
         affinity,
         seed: SessionId::mint(moment.random).affinity(),

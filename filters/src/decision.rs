@@ -65,11 +65,15 @@ reasons! {
     UnknownHandle "unknown_handle" 400 "The request cites state that is not known here: it was never seen, has expired, or was created before the proxy.";
     /// Two handles in one request live at two endpoints.
     OwnersDiffer "owners_differ" 400 "The request cites state at two different endpoints; no single endpoint can serve it.";
+    /// Its vendor shut the operation down.
+    Retired "retired" 410 "The vendor has shut this API operation down.";
     /// No endpoint of the designated clouds has this operation and this model.
     NotServed "not_served" 404 "No endpoint of the clouds that the contract designates serves this operation with this model.";
 
     /// The pinned endpoint is down. Never replaced.
     OwnerUnavailable "owner_unavailable" 503 "The endpoint that holds the state this request cites is unavailable; no other can stand in for it.";
+    /// Where the state lives that the request cites cannot be looked up now.
+    PinsUnavailable "pins_unavailable" 503 "Where the state that this request cites lives cannot be looked up now.";
     /// Every candidate is down.
     EndpointsDown "endpoints_down" 503 "Every endpoint that the contract allows for this request is unavailable.";
 
@@ -83,6 +87,10 @@ reasons! {
     HeadTimeout "head_timeout" 408 "The request's head did not arrive in time.";
     /// A socket was asked for where none is carried.
     UpgradeRefused "upgrade_refused" 426 "This proxy does not carry WebSocket upgrades here; use HTTP.";
+    /// An operation that is a socket was asked for without an upgrade, or over HTTP/2, where none is carried.
+    UpgradeRequired "upgrade_required" 426 "This operation is a WebSocket; it is asked for by an upgrade over HTTP/1.1.";
+    /// A socket was asked for in another version of the protocol.
+    SocketVersion "socket_version" 426 "This version of the WebSocket protocol is not spoken; version 13 is.";
     /// `CONNECT` and `TRACE` are never carried.
     MethodRefused "method_refused" 405 "This method is not carried.";
 
@@ -100,6 +108,13 @@ reasons! {
     ModelMissing "model_missing" 400 "The request names no model.";
     /// The path names one model and the body another.
     ModelAmbiguous "model_ambiguous" 400 "The request's path and body name different models.";
+
+    /// Frames that RFC 6455 does not allow, or a kind of message that the socket does not take.
+    SocketMalformed "socket_malformed" 400 "What was sent over the socket is malformed, or of a kind that it does not take.";
+    /// The terms changed under a living socket, and its cloud is not allowed any more: it is closed.
+    TermsChanged "terms_changed" 403 "The contract's terms changed, and they do not allow this socket any more.";
+    /// The process ends: new sockets are not begun.
+    Draining "draining" 503 "The proxy is about to end; another one takes new work.";
 
     /// A limit of the whole process: requests in flight, or bytes of held bodies.
     Overloaded "overloaded" 503 "The proxy is at its limit of requests in flight or of held bodies.";
@@ -126,7 +141,15 @@ impl Reason {
     /// Whether a client may try the same request again later: where it may, the answer has `Retry-After`.
     #[must_use]
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::OwnerUnavailable | Self::EndpointsDown | Self::Overloaded | Self::EpochBoundary)
+        matches!(
+            self,
+            Self::OwnerUnavailable
+                | Self::PinsUnavailable
+                | Self::EndpointsDown
+                | Self::Overloaded
+                | Self::Draining
+                | Self::EpochBoundary
+        )
     }
 }
 

@@ -10,7 +10,7 @@ mod head;
 mod machine;
 
 pub use error::FormError;
-pub use machine::{Form, FormScanner};
+pub use machine::{Form, FormScanner, TwoFields};
 
 /// Bytes of one part's head.
 pub const PART_HEAD_BYTES_MAX: usize = 8 * 1024;

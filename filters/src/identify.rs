@@ -7,8 +7,10 @@
 
 mod digest;
 mod lines;
+mod stored;
 
 pub use digest::LastTenant;
+pub use stored::MAC_BYTES;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -139,6 +141,12 @@ impl Keys {
         SessionId(self.digest(Domain::Cache, &[&tenant.0, cache_key.as_bytes()])).affinity()
     }
 
+    /// The session of what a request without one left behind; `number` is the request's own.
+    #[must_use]
+    pub fn session_of(&self, tenant: Tenant, number: u64) -> SessionId {
+        SessionId(self.digest(Domain::Session, &[&tenant.0, &number.to_le_bytes()]))
+    }
+
     /// What a session is called outside: its id and a digest that binds it to `tenant`.
     #[must_use]
     pub fn tag(&self, tenant: Tenant, session: SessionId) -> String {
@@ -203,6 +211,14 @@ impl SessionId {
     }
 
     /// A number to hash on, for affinity.
+    #[must_use]
+    pub fn affinity(self) -> u64 {
+        u64::from_le_bytes(self.0[..8].try_into().expect("8 of 16 bytes"))
+    }
+}
+
+impl Tenant {
+    /// A number to hash on, for what is the tenant's and no session's.
     #[must_use]
     pub fn affinity(self) -> u64 {
         u64::from_le_bytes(self.0[..8].try_into().expect("8 of 16 bytes"))

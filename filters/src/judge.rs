@@ -4,7 +4,10 @@
 //! |---|---|---|---|
 //! | refuses | any | any | refused, with the cell's reason |
 //! | allows | none | - | free, over the cell's clouds |
-//! | allows | one is unknown | - | refused: `unknown_handle` |
+//! | allows | none, and the operation is a LIST | - | one endpoint of the tenant's home |
+//! | allows | one is unknown | - | refused: `unknown_handle`; or one endpoint of the home cloud, where the configuration says so |
+//! | allows | asserted for the first time | - | one endpoint, over the cell's clouds: it will be the owner |
+//! | allows | located by the configuration | - | free, over the endpoints that have the resource |
 //! | allows | known | two | refused: `owners_differ` |
 //! | allows | known | no longer configured | refused: `owner_removed` |
 //! | allows | known | in a cloud outside the cell | refused: `owner_not_designated` |
@@ -15,7 +18,7 @@
 use crate::decision::Reason;
 use crate::policy::{EndpointId, Policy, SurfaceNumber};
 use crate::table::{Cell, Kind};
-use riparian_config::{Class, Grade, Timestamp};
+use riparian_config::{Class, Grade, Timestamp, UnknownHandle};
 
 /// What a decision is made from. No clock, no randomness and no I/O stand behind it.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,10 @@ pub struct Facts<'a> {
     pub model: Option<&'a str>,
     /// What the pin table knows of each handle that the request cites.
     pub owners: &'a [Owner],
+    /// The endpoints that have every resource of [`Owner::Located`], in words of 64; `None` where none is cited.
+    pub located: Option<&'a [u64]>,
+    /// What keeps a tenant with one endpoint, where nothing else may decide.
+    pub tenant: u64,
     /// Which endpoints are down.
     pub health: HealthView<'a>,
     /// What keeps a session or a cache with one endpoint.
@@ -49,6 +56,10 @@ pub enum Owner {
     Removed,
     /// Nothing.
     Unknown,
+    /// Nothing, because the client has just invented it.
+    Unbound,
+    /// It was not made through the proxy; the configuration names the endpoints that have it.
+    Located,
 }
 
 /// Which endpoints are down: one bit each, by their ids.
@@ -62,8 +73,7 @@ impl HealthView<'_> {
     /// Whether `endpoint` counts as down.
     #[must_use]
     pub fn is_down(self, endpoint: EndpointId) -> bool {
-        let at = usize::from(endpoint.0);
-        self.down.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+        is_in(self.down, endpoint)
     }
 }
 
@@ -78,8 +88,21 @@ pub struct Ruling<'p> {
     pub vendor: Option<usize>,
     /// The contract's cell: clouds, order, terms.
     pub cell: &'p Cell,
-    /// `Ok(None)` is free over the cell's clouds, `Ok(Some)` held at an owner.
-    pub outcome: Result<Option<EndpointId>, Reason>,
+    /// How freely an endpoint is chosen.
+    pub outcome: Result<Freedom, Reason>,
+}
+
+/// How freely an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freedom {
+    /// Among all of the cell's clouds, and another when one fails.
+    Any,
+    /// Among all of the cell's clouds, but no other when it fails: what begins with this request lives there.
+    Once,
+    /// The one of this cloud, or of the cell's clouds, that the tenant always has, be it up or down.
+    Home(Option<usize>),
+    /// This one.
+    Held(EndpointId),
 }
 
 /// What does the contract in force allow?
@@ -97,20 +120,31 @@ pub fn judge<'p>(policy: &'p Policy, facts: &Facts<'_>) -> Ruling<'p> {
     Ruling { epoch, class, vendor, cell, outcome }
 }
 
-fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Option<EndpointId>, Reason> {
-    if facts.owners.contains(&Owner::Unknown) {
-        return Err(Reason::UnknownHandle);
+fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Freedom, Reason> {
+    let home = if facts.owners.contains(&Owner::Unknown) {
+        if policy.config.sessions.unknown_handle != UnknownHandle::Home {
+            return Err(Reason::UnknownHandle);
+        }
+        Some(policy.home().ok_or(Reason::UnknownHandle)?)
+    } else if facts.surface.is_some_and(|surface| policy.surface(surface).collective) {
+        policy.home()
+    } else {
+        None
+    };
+    if home.is_some_and(|home| !cell.clouds.contains(home)) {
+        return Err(Reason::OwnerNotDesignated);
     }
-    let mut owners = facts.owners.iter();
-    let Some(first) = owners.next() else { return Ok(None) };
+    let mut owners = facts.owners.iter().filter(|owner| matches!(owner, Owner::Endpoint(_) | Owner::Removed));
+    let Some(first) = owners.next() else { return Ok(unheld(policy, facts, home)) };
     if owners.any(|owner| owner != first) {
         return Err(Reason::OwnersDiffer);
     }
-    let owner = match first {
-        Owner::Endpoint(owner) => *owner,
-        Owner::Removed | Owner::Unknown => return Err(Reason::OwnerRemoved),
-    };
+    let Owner::Endpoint(owner) = *first else { return Err(Reason::OwnerRemoved) };
     let place = policy.place(owner);
+    let elsewhere = facts.located.is_some_and(|located| !is_in(located, owner));
+    if elsewhere || home.is_some_and(|home| home != place.cloud) {
+        return Err(Reason::OwnersDiffer);
+    }
     if !cell.clouds.contains(place.cloud) {
         return Err(Reason::OwnerNotDesignated);
     }
@@ -120,7 +154,24 @@ fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Option<Endpoi
     if facts.health.is_down(owner) {
         return Err(Reason::OwnerUnavailable);
     }
-    Ok(Some(owner))
+    Ok(Freedom::Held(owner))
+}
+
+fn unheld(policy: &Policy, facts: &Facts<'_>, home: Option<usize>) -> Freedom {
+    let collective = facts.surface.is_some_and(|surface| policy.surface(surface).collective);
+    if home.is_some() || collective {
+        Freedom::Home(home)
+    } else if facts.owners.contains(&Owner::Unbound) {
+        Freedom::Once
+    } else {
+        Freedom::Any
+    }
+}
+
+/// Whether `endpoint` is in a set in words of 64.
+fn is_in(set: &[u64], endpoint: EndpointId) -> bool {
+    let at = usize::from(endpoint.0);
+    set.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
 }
 
 // The truth table above is the data of `tests/judge/rows.rs`.

@@ -1,5 +1,6 @@
 //! The whole configuration, compiled for the hot path: what a request needs is an index or one hash away.
 
+use crate::head::Head;
 use crate::identify::Keys;
 use crate::patterns::{NameMap, PatternMap};
 use crate::scan::Watch;
@@ -7,7 +8,9 @@ use crate::select::Draw;
 use crate::serving::{Served, Serving};
 use crate::surface::{Recognised, Router};
 use crate::table::{CloudSet, ENTRIES_MAX, Table};
-use riparian_config::{CloudName, Config, Dialect, Endpoint, EndpointName, ModelAt, Surface, Timeouts};
+use riparian_config::{
+    CloudName, Config, Dialect, Endpoint, EndpointName, HandleKind, ModelAt, Namespace, Surface, Timeouts,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -49,6 +52,13 @@ pub struct Policy {
     vendors: PatternMap<usize>,
     /// By the number of the surface.
     surface_vendors: Vec<Option<usize>>,
+    /// By the number of the surface: the signals that do not stand in a JSON body.
+    outside: Vec<Vec<usize>>,
+    /// By the number of the surface: whether any endpoint that has it keeps what it is asked to keep.
+    retains: Vec<bool>,
+    kinds: HashMap<Namespace, HandleKind>,
+    /// The index of the home cloud.
+    home: Option<usize>,
     serving: Serving,
     places: Vec<Place>,
     names: HashMap<EndpointName, EndpointId>,
@@ -67,11 +77,25 @@ impl Policy {
             .surfaces
             .iter()
             .map(|surface| {
-                Watch::compile(surface).map(Arc::new).map_err(|error| format!("{}: {error}", surface.id))
+                Watch::compile(surface, surfaces)
+                    .map(Arc::new)
+                    .map_err(|error| format!("{}: {error}", surface.id))
             })
             .collect::<Result<_, _>>()?;
-        let answers =
-            surfaces.surfaces.iter().map(crate::learn::Answer::compile).collect::<Result<_, _>>()?;
+        let answers = surfaces
+            .surfaces
+            .iter()
+            .map(|surface| crate::learn::Answer::compile(surface, surfaces))
+            .collect::<Result<_, _>>()?;
+        let outside = |surface: &Surface| {
+            let slots =
+                surface.signals.iter().enumerate().filter(|(_, signal)| signal.at.pointer().is_none());
+            slots.map(|(slot, _)| slot).collect()
+        };
+        let outside = surfaces.surfaces.iter().map(outside).collect();
+        let kinds = surfaces.kinds.iter().map(|kind| (kind.name.clone(), kind.clone())).collect();
+        let home = config.sessions.home.as_ref();
+        let home = home.and_then(|home| config.clouds.iter().position(|cloud| cloud.name == *home));
         let vendors = PatternMap::new(
             surfaces
                 .vendors
@@ -115,6 +139,11 @@ impl Policy {
             .iter()
             .map(|surface| surfaces.vendors.iter().position(|vendor| vendor.name == surface.vendor))
             .collect();
+        let retains = |surface: &Surface| {
+            let mut having = places.iter().filter(|place| place.serves(Some(surface), None)).peekable();
+            having.peek().is_none() || having.any(|place| !place.endpoint.zero_retention)
+        };
+        let retains = surfaces.surfaces.iter().map(retains).collect();
         let serving = Serving::compile(&places, &surfaces.surfaces, config.clouds.len());
         let table = Table::compile(&config);
         Ok(Self {
@@ -123,6 +152,10 @@ impl Policy {
             answers,
             vendors,
             surface_vendors,
+            outside,
+            retains,
+            kinds,
+            home,
             serving,
             places,
             names,
@@ -132,10 +165,58 @@ impl Policy {
         })
     }
 
-    /// The operation that `method` and `path` name, if any.
+    /// The operation that a head names, if any.
     #[must_use]
-    pub fn recognise<'a>(&self, method: &str, path: &'a str) -> Option<Recognised<'a>> {
-        self.router.recognise(method, path)
+    pub fn recognise<'a>(&'a self, head: &Head<'a>) -> Option<Recognised<'a>> {
+        self.router.recognise(head)
+    }
+
+    /// The operation that `method` and `path` name when nothing else in the head tells families apart.
+    #[must_use]
+    pub fn named<'a>(&'a self, method: &str, path: &'a str) -> Option<Recognised<'a>> {
+        self.router.named(method, path)
+    }
+
+    /// A kind of handle, which every surface that speaks of it was checked to have.
+    ///
+    /// # Panics
+    /// For a name that is of no surface of this policy.
+    #[must_use]
+    pub fn kind(&self, name: &Namespace) -> &HandleKind {
+        self.kinds.get(name).expect("the surfaces were checked to speak of known kinds only")
+    }
+
+    /// The signals of a surface that do not stand in a JSON body.
+    pub(crate) fn outside_the_body(&self, surface: SurfaceNumber) -> &[usize] {
+        &self.outside[surface]
+    }
+
+    /// Whether an account that has this operation keeps what it is asked to keep.
+    #[must_use]
+    pub fn retains(&self, surface: SurfaceNumber) -> bool {
+        self.retains[surface]
+    }
+
+    /// The index of the cloud where unknown handles are believed to live, and where LISTs are answered.
+    #[must_use]
+    pub fn home(&self) -> Option<usize> {
+        self.home
+    }
+
+    /// The endpoints that hold a resource which was not made through the proxy: those whose configuration says so, and for an ARN of
+    /// a region, Bedrock's endpoints there.
+    #[must_use]
+    pub fn holders(&self, resource: &str) -> Vec<u64> {
+        let region = arn_region(resource);
+        let holds = |place: &Place| {
+            place.endpoint.resources.iter().any(|pattern| pattern.matches(resource))
+                || (is_aws(place.dialect()) && region.is_some() && region == place.endpoint.region.as_deref())
+        };
+        let mut set = vec![0; self.places.len().div_ceil(64)];
+        for (at, _) in self.places.iter().enumerate().filter(|(_, place)| holds(place)) {
+            set[at / 64] |= 1 << (at % 64);
+        }
+        set
     }
 
     /// A surface by its number.
@@ -226,6 +307,18 @@ impl Place {
     pub fn timeouts(&self) -> Timeouts {
         self.endpoint.timeouts
     }
+}
+
+/// The region in an ARN: `arn:partition:service:region:account:resource`.
+fn arn_region(resource: &str) -> Option<&str> {
+    resource.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
+fn is_aws(dialect: Dialect) -> bool {
+    matches!(
+        dialect,
+        Dialect::Bedrock | Dialect::BedrockAgents | Dialect::BedrockAgentCore | Dialect::BedrockOpenAi
+    )
 }
 
 /// Whether a surface's body can name a model.

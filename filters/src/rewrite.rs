@@ -5,6 +5,7 @@
 use crate::policy::{Place, Policy};
 use crate::surface::{Form, Recognised};
 use riparian_config::{Dialect, ModelAt};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A change of a body: the bytes at `at` give way to `with`.
@@ -42,7 +43,9 @@ pub fn target(
 ) -> String {
     let dated = stays_dated(place, recognised.form);
     let own = model.map(|model| place.model(model).unwrap_or(model));
-    let base = place.endpoint.url.base_path.as_deref().unwrap_or(place.dialect().base_path());
+    // Where a dialect has no base path of its own, the client's goes out as it came.
+    let base = place.endpoint.url.base_path.as_deref();
+    let base = base.or(place.dialect().base_path()).unwrap_or(recognised.base);
     let mut target =
         String::with_capacity(base.len() + recognised.tail.len() + query.map_or(0, str::len) + 32);
     match (dated, recognised.form, own) {
@@ -53,16 +56,19 @@ pub fn target(
         (true, ..) => target.push_str("/openai"),
         _ => target.push_str(base),
     }
-    match (policy.surface(recognised.surface).model, own) {
-        (ModelAt::Path, Some(own)) => {
-            let parent = recognised.tail.rfind('/').map_or(recognised.tail, |at| &recognised.tail[..=at]);
-            target.push_str(parent);
+    let at = policy.surface(recognised.surface).model;
+    match (at, own, recognised.place("model")) {
+        (ModelAt::Path, Some(own), Some(span)) => {
+            target.push_str(&recognised.tail[..span.start]);
             target.extend(percent_encoding::utf8_percent_encode(own, SEGMENT));
+            target.push_str(&recognised.tail[span.end..]);
         }
         _ => target.push_str(recognised.tail),
     }
     let versioned = recognised.form == Form::Versioned && place.dialect() == Dialect::AzureOpenAi;
-    push_query(&mut target, query, dated || versioned);
+    let openai = matches!(place.dialect(), Dialect::OpenAi | Dialect::AzureOpenAi | Dialect::BedrockOpenAi);
+    let keeps_version = dated || versioned || !openai;
+    push_query(&mut target, query, keeps_version, own.filter(|_| at == ModelAt::Query));
     target
 }
 
@@ -80,6 +86,28 @@ pub fn verbatim(path: &str, query: Option<&str>) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
+/// A query without the parameters of an AWS signature (`X-Amz-Signature` and its like): they prove who asks, as `Authorization` does.
+#[must_use]
+pub fn unsigned(query: &str) -> Cow<'_, str> {
+    const PARAMETERS: [&str; 7] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Security-Token",
+        "X-Amz-Signature",
+    ];
+    let is_of_one = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
+    };
+    if !query.split('&').any(|pair| is_of_one(&pair)) {
+        return Cow::Borrowed(query);
+    }
+    Cow::Owned(query.split('&').filter(|pair| !is_of_one(pair)).collect::<Vec<_>>().join("&"))
+}
+
 /// What a path segment may hold as it is (RFC 3986, 3.3).
 const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
@@ -91,14 +119,24 @@ const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
 
 /// `api-version` is Azure's. A date goes with a dated path and no other; a client that speaks the versioned API can say
 /// `preview`. Elsewhere it would be an unknown parameter.
-fn push_query(target: &mut String, query: Option<&str>, keeps_version: bool) {
+///
+/// `model` is what the endpoint calls the model that the query names.
+fn push_query(target: &mut String, query: Option<&str>, keeps_version: bool, model: Option<&str>) {
     let mut separator = '?';
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        if !keeps_version && pair.split('=').next() == Some("api-version") {
+        let name = pair.split('=').next();
+        if !keeps_version && name == Some("api-version") {
             continue;
         }
         target.push(separator);
-        target.push_str(pair);
+        match (name, model) {
+            (Some(name @ ("model" | "deployment")), Some(model)) => {
+                target.push_str(name);
+                target.push('=');
+                target.extend(percent_encoding::utf8_percent_encode(model, SEGMENT));
+            }
+            _ => target.push_str(pair),
+        }
         separator = '&';
     }
 }
@@ -149,6 +187,8 @@ pub fn stays_behind(name: &str, connection: Option<&str>) -> bool {
     HOP_BY_HOP.contains(&name)
         || CREDENTIALS.contains(&name)
         || is_ours(name)
+        // A socket's handshake is made anew for each hop.
+        || name.starts_with("sec-websocket-")
         || matches!(name, "expect" | "host" | "content-length" | "accept-encoding")
         || connection.is_some_and(|nominated| {
             nominated.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
@@ -156,7 +196,7 @@ pub fn stays_behind(name: &str, connection: Option<&str>) -> bool {
 }
 
 /// Headers that prove who asks; they go upstream only where the endpoint's credential is `passthrough`.
-pub const CREDENTIALS: [&str; 7] = [
+pub const CREDENTIALS: [&str; 9] = [
     "authorization",
     "api-key",
     "x-api-key",
@@ -164,6 +204,9 @@ pub const CREDENTIALS: [&str; 7] = [
     "cookie",
     "x-amz-security-token",
     "x-goog-api-key",
+    // Parts of an AWS signature, which are worth nothing without the others.
+    "x-amz-date",
+    "x-amz-content-sha256",
 ];
 
 const HOP_BY_HOP: [&str; 9] = [

@@ -24,7 +24,7 @@ mod watch;
 pub use error::ScanError;
 pub use signals::Signals;
 pub(crate) use text::Hash as NameHash;
-pub use watch::{TooManyPointers, Watch};
+pub use watch::{Captures, TooManyPointers, Watch};
 
 use std::borrow::Borrow;
 
@@ -50,17 +50,18 @@ pub const HANDLE_BYTES_MAX: usize = 512;
 /// Bytes of a cache key that are used.
 pub const CACHE_KEY_BYTES_MAX: usize = 512;
 
-/// Different handles that one request may cite: each of them is looked up.
-pub const HANDLES_MAX: usize = 64;
+/// Different handles that one request may cite: each of them is looked up. The history of a long agent's turn cites some hundred
+/// items and sealed blobs.
+pub const HANDLES_MAX: usize = 512;
 
 /// Reads one JSON body.
 ///
 /// ```
 /// use riparian_config::Pointer;
-/// use riparian_filters::scan::{Scanner, Watch};
+/// use riparian_filters::scan::{Captures, Scanner, Watch};
 ///
 /// let pointers = [Pointer::parse("/id").unwrap(), Pointer::parse("/store").unwrap()];
-/// let watch = Watch::pointers(&pointers).unwrap();
+/// let watch = Watch::pointers(pointers.iter().map(|pointer| (pointer, Captures::Text))).unwrap();
 /// let mut scanner = Scanner::new(&watch);
 /// scanner.feed(br#"{"id":"resp_1","#).unwrap();
 /// scanner.feed(br#""store":false}"#).unwrap();

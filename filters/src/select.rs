@@ -10,7 +10,7 @@
 //! nanosecond or two, so that hundreds of endpoints need no table that would have to be right in every state of health.
 
 use crate::decision::{CANDIDATES_MAX, Candidates, Reason, Verdict};
-use crate::judge::{Facts, Ruling};
+use crate::judge::{Facts, Freedom, HealthView, Ruling};
 use crate::policy::{EndpointId, Policy};
 use crate::serving::Served;
 use riparian_config::Balance;
@@ -20,12 +20,32 @@ use riparian_config::Balance;
 pub fn select(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>) -> Verdict {
     match ruling.outcome {
         Err(reason) => Verdict::Refuse(reason),
-        Ok(Some(owner)) => Verdict::Hold(owner),
-        Ok(None) => free(policy, ruling, facts),
+        Ok(Freedom::Held(owner)) => Verdict::Hold(owner),
+        Ok(Freedom::Any) => free(policy, ruling, facts, None),
+        Ok(Freedom::Once) => only(free(policy, ruling, facts, None)),
+        Ok(Freedom::Home(cloud)) => home(policy, ruling, facts, cloud),
     }
 }
 
-fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>) -> Verdict {
+/// The first candidate, and no other in its stead.
+fn only(mut verdict: Verdict) -> Verdict {
+    if let Verdict::Free(candidates) = &mut verdict {
+        candidates.truncate(1);
+    }
+    verdict
+}
+
+/// The endpoint that the tenant always has. Were another taken while it is down, that one would answer as if nothing were there.
+fn home(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>, cloud: Option<usize>) -> Verdict {
+    let always = Facts { affinity: Some(facts.tenant), health: HealthView::default(), ..*facts };
+    let verdict = only(free(policy, ruling, &always, cloud));
+    match verdict.endpoints() {
+        [one] if facts.health.is_down(*one) => Verdict::Refuse(Reason::OwnerUnavailable),
+        _ => verdict,
+    }
+}
+
+fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>, cloud: Option<usize>) -> Verdict {
     let mut race = Race {
         policy,
         facts,
@@ -34,14 +54,18 @@ fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>) -> Verdict {
         any_serves: false,
         list: List::default(),
     };
-    let mut rest = ruling.cell.clouds;
-    for &cloud in ruling.cell.prefer.iter().filter(|cloud| ruling.cell.clouds.contains(**cloud)) {
-        rest = rest.less(cloud);
+    if let Some(cloud) = cloud {
         race.cloud(cloud);
-        race.list.begin_tier();
-    }
-    if !race.list.is_settled() {
-        rest.iter().for_each(|cloud| race.cloud(cloud));
+    } else {
+        let mut rest = ruling.cell.clouds;
+        for &cloud in ruling.cell.prefer.iter().filter(|cloud| ruling.cell.clouds.contains(**cloud)) {
+            rest = rest.less(cloud);
+            race.cloud(cloud);
+            race.list.begin_tier();
+        }
+        if !race.list.is_settled() {
+            rest.iter().for_each(|cloud| race.cloud(cloud));
+        }
     }
     match race.list.len {
         0 if race.any_serves => Verdict::Refuse(Reason::EndpointsDown),
@@ -63,7 +87,11 @@ struct Race<'r> {
 impl Race<'_> {
     fn cloud(&mut self, cloud: usize) {
         for (word, serving) in self.served.in_cloud(cloud) {
-            self.any_serves = true;
+            let serving = match self.facts.located {
+                Some(located) => serving & located.get(word).copied().unwrap_or(0),
+                None => serving,
+            };
+            self.any_serves |= serving != 0;
             let mut up = serving & !self.facts.health.down.get(word).copied().unwrap_or(0);
             while up != 0 {
                 self.endpoint(word * 64 + up.trailing_zeros() as usize);
@@ -191,7 +219,7 @@ fn stir(key: u64, seed: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::identify::Keys;
-    use crate::judge::{HealthView, judge};
+    use crate::judge::judge;
     use riparian_config::{Config, Grade, Timestamp};
 
     /// The order as the paper has it: every endpoint scored, all of them sorted.
@@ -232,10 +260,12 @@ mod tests {
     fn order(policy: &Policy, key: u64, down: &[u64]) -> Verdict {
         let facts = Facts {
             now: Timestamp::from_second(1_774_000_000).unwrap(),
-            surface: policy.recognise("POST", "/v1/chat/completions").map(|found| found.surface),
+            surface: policy.named("POST", "/v1/chat/completions").map(|found| found.surface),
             grade: Grade::Pure,
             model: Some("gpt-5.5"),
             owners: &[],
+            located: None,
+            tenant: 0,
             health: HealthView { down },
             affinity: Some(key),
             seed: 0,

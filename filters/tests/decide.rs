@@ -1,11 +1,12 @@
 //! From what was found in a request to one decision: where its session comes from, and what keeps it in its place.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
 use riparian_filters::classify::{Body, Classified, classify, unrecognised};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
+use riparian_filters::head::Head;
 use riparian_filters::identify::{Keys, Session, SessionId, SessionSource, Tenant};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
@@ -82,10 +83,12 @@ fn tenant(policy: &Policy, credential: &str) -> Tenant {
 }
 
 fn run_as(policy: &Policy, tenant: Tenant, ask: Ask<'_>) -> Decision {
-    let recognised = policy.recognise("POST", ask.path).expect("a known operation");
+    let recognised = policy.named("POST", ask.path).expect("a known operation");
     let signals = signals(policy, recognised.surface, ask.body);
-    let body = Body { signals: Some(&signals), form_model: None };
-    finish(policy, tenant, ask, &classify(policy, &recognised, body).expect("it has a model"))
+    let body = Body { signals: Some(&signals), form: None };
+    let (method, headers) = (Method::POST, HeaderMap::new());
+    let head = Head { method: &method, path: ask.path, query: None, headers: &headers };
+    finish(policy, tenant, ask, &classify(policy, &recognised, &head, body).expect("it has a model"))
 }
 
 fn finish(policy: &Policy, tenant: Tenant, ask: Ask<'_>, classified: &Classified<'_>) -> Decision {
@@ -96,7 +99,7 @@ fn finish(policy: &Policy, tenant: Tenant, ask: Ask<'_>, classified: &Classified
         in_flight: ask.in_flight,
         random: [ask.random; 16],
     };
-    let recalled = Recalled { owners: ask.owners, lineage: ask.lineage };
+    let recalled = Recalled { owners: ask.owners, located: None, lineage: ask.lineage };
     decide(policy, classified, tenant, ask.named, recalled, moment)
 }
 

@@ -2,10 +2,11 @@
 //! a connection has its scanner. Counted by the thread, so that other tests do not disturb it.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_config::{Config, Timestamp};
 use riparian_filters::classify::{Body, classify};
 use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::head::Head;
 use riparian_filters::identify::{Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
@@ -73,25 +74,27 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
         for (path, body) in bodies() {
             for lines in [&[KEY][..], &[KEY, SESSION], &[SESSION], &[]] {
                 let headers = headers(lines);
-                let surface = policy.recognise("POST", path).unwrap().surface;
+                let surface = policy.named("POST", path).unwrap().surface;
                 let mut scanner = Scanner::new(policy.watch(surface));
                 let mut last = LastTenant::default();
                 let mut decided = 0;
                 let counted = allocation_counter::measure(|| {
                     for pieces in [1, 7, 1500] {
-                        let recognised = policy.recognise("POST", path).expect("known");
+                        let head = Head { method: &Method::POST, path, query: None, headers: &headers };
+                        let recognised = policy.recognise(&head).expect("known");
                         scanner.restart(policy.watch(recognised.surface));
                         for chunk in body.as_bytes().chunks(body.len().div_ceil(pieces)) {
                             scanner.feed(chunk).expect("right");
                         }
                         let signals = scanner.end().expect("whole");
-                        let given = Body { signals: Some(signals), form_model: None };
-                        let classified = classify(&policy, &recognised, given).expect("it names a model");
+                        let given = Body { signals: Some(signals), form: None };
+                        let classified =
+                            classify(&policy, &recognised, &head, given).expect("it names a model");
                         let own = &policy.config.sessions.header;
                         let (tenant, named) = policy.keys.identify(&mut last, &headers, own);
                         let mut owners: SmallVec<[Owner; 4]> = SmallVec::new();
                         for handle in &classified.handles {
-                            let _ = policy.keys.pin(tenant, handle.namespace.as_str(), handle.value);
+                            let _ = policy.keys.pin(tenant, handle.namespace.as_str(), &handle.value);
                             owners.push(Owner::Endpoint(EndpointId(0)));
                         }
                         let lineage = (!owners.is_empty()).then(|| SessionId::mint([9; 16]));
@@ -101,7 +104,7 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
                             in_flight: &[1; 8],
                             random: [7; 16],
                         };
-                        let recalled = Recalled { owners: &owners, lineage };
+                        let recalled = Recalled { owners: &owners, located: None, lineage };
                         let decision = decide(&policy, &classified, tenant, named, recalled, moment);
                         decided += decision.verdict.endpoints().len();
                     }

@@ -14,8 +14,14 @@ const OF_THE_CONTRACT: [Reason; 6] = [
 ];
 
 /// What is over after a while.
-const PASSING: [Reason; 4] =
-    [Reason::OwnerUnavailable, Reason::EndpointsDown, Reason::Overloaded, Reason::EpochBoundary];
+const PASSING: [Reason; 6] = [
+    Reason::OwnerUnavailable,
+    Reason::PinsUnavailable,
+    Reason::EndpointsDown,
+    Reason::Overloaded,
+    Reason::Draining,
+    Reason::EpochBoundary,
+];
 
 #[test]
 fn every_reason_has_a_word_of_its_own() {
@@ -58,6 +64,7 @@ fn statuses_follow_the_contract_model() {
         (Reason::UnknownHandle, 400),
         (Reason::OwnersDiffer, 400),
         (Reason::NotServed, 404),
+        (Reason::Retired, 410),
         (Reason::BodyMalformed, 400),
         (Reason::BodyAmbiguous, 400),
         (Reason::BodyTooLarge, 413),

@@ -4,7 +4,9 @@
 use riparian_config::{Config, EndpointName};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::{Place, Policy, takes_model};
-use riparian_filters::rewrite::{ModelSpan, Splice, splice, stays_behind, stays_dated, target, verbatim};
+use riparian_filters::rewrite::{
+    ModelSpan, Splice, splice, stays_behind, stays_dated, target, unsigned, verbatim,
+};
 use riparian_filters::scan::Scanner;
 
 const CONFIG: &str = r#"
@@ -44,7 +46,7 @@ fn place<'p>(policy: &'p Policy, name: &str) -> &'p Place {
 /// The target that `endpoint` sees of `POST path`, or of `GET path` for operations without a body.
 fn seen(policy: &Policy, endpoint: &str, path: &str, model: Option<&str>) -> String {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let recognised = ["POST", "GET"].iter().find_map(|method| policy.recognise(method, path)).expect("known");
+    let recognised = ["POST", "GET"].iter().find_map(|method| policy.named(method, path)).expect("known");
     target(policy, place(policy, endpoint), &recognised, model, query)
 }
 
@@ -174,14 +176,25 @@ fn an_operation_that_is_not_recognised_goes_as_it_came() {
     assert_eq!(verbatim("/v9", Some("")), "/v9?");
 }
 
+#[test]
+fn a_signature_in_the_query_stays_behind() {
+    let signed = "a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20261121&x-amz-date=1&X-Amz-Expires=60&\
+        X-Amz-SignedHeaders=host&b&X-Amz-Security-Token=t&X-Amz-Signature=0&&X-Amz-Target=c";
+    assert_eq!(unsigned(signed), "a=1&b&&X-Amz-Target=c");
+    assert_eq!(unsigned("X-Amz-Signature"), "");
+    for kept in ["", "&", "a=X-Amz-Signature", "X-Amz-Signatures=1"] {
+        assert_eq!(unsigned(kept), kept);
+    }
+}
+
 /// The body that `endpoint` sees, put together as the proxy does: scan, splice, and nothing else.
 fn body(policy: &Policy, endpoint: &str, path: &str, body: &str) -> String {
-    let recognised = policy.recognise("POST", path).expect("known");
+    let recognised = policy.named("POST", path).expect("known");
     let place = place(policy, endpoint);
     let mut scanner = Scanner::new(policy.watch(recognised.surface));
     scanner.feed(body.as_bytes()).unwrap();
     let signals = scanner.finish().unwrap();
-    let model = recognised.deployment.as_deref().or(signals.model());
+    let model = recognised.deployment().or(signals.model());
     let span = match signals.model_span() {
         Some(at) => ModelSpan::Json(at),
         None if stays_dated(place, recognised.form) => ModelSpan::None,
@@ -270,6 +283,9 @@ fn what_stays_behind_and_what_goes_on() {
         "authorization",
         "api-key",
         "x-api-key",
+        "x-amz-date",
+        "x-amz-content-sha256",
+        "x-amz-security-token",
         "cookie",
         "proxy-authorization",
         "host",

@@ -2,10 +2,12 @@
 //!
 //! A value is bound to its endpoint and attached after the last choice of peer; it is never shown, logged or part of `Debug`.
 
+use crate::sigv4::Signer;
 use http::{HeaderName, HeaderValue, header};
-use riparian_config::{Credential, Dialect, Endpoint, SecretRef};
+use riparian_config::{Credential, Endpoint, SecretRef};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// What proves to one endpoint who asks.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub enum Proof {
     Passthrough,
     /// This header is sent; its value is marked sensitive.
     Header(HeaderName, HeaderValue),
+    /// Each request is signed anew.
+    SigV4(Arc<Signer>),
 }
 
 impl fmt::Debug for Proof {
@@ -24,6 +28,7 @@ impl fmt::Debug for Proof {
             Self::None => f.write_str("None"),
             Self::Passthrough => f.write_str("Passthrough"),
             Self::Header(name, _) => write!(f, "Header({name}, ..)"),
+            Self::SigV4(signer) => signer.fmt(f),
         }
     }
 }
@@ -50,20 +55,21 @@ impl std::error::Error for SecretFault {}
 /// # Errors
 /// When a reference leads nowhere, or its value cannot stand in a header.
 pub fn proof(endpoint: &Endpoint, secrets: &Secrets) -> Result<Proof, SecretFault> {
-    let (reference, bearer) = match &endpoint.credential {
+    let (reference, name) = match &endpoint.credential {
         Credential::None => return Ok(Proof::None),
         Credential::Passthrough => return Ok(Proof::Passthrough),
-        Credential::ApiKey(reference) => (reference, endpoint.dialect != Dialect::AzureOpenAi),
-        Credential::Bearer(reference) => (reference, true),
+        Credential::SigV4(sigv4) => return Ok(Proof::SigV4(Arc::new(Signer::read(sigv4, secrets)?))),
+        Credential::ApiKey(reference) => (reference, endpoint.dialect.key_header()),
+        Credential::Bearer(reference) => (reference, None),
     };
     let secret = secrets.read(reference)?;
-    let text = if bearer { format!("Bearer {secret}") } else { secret };
+    let text = if name.is_none() { format!("Bearer {secret}") } else { secret };
     let mut value = HeaderValue::from_str(&text).map_err(|_| SecretFault {
         reference: reference.clone(),
         what: "has a byte that cannot stand in a header".to_owned(),
     })?;
     value.set_sensitive(true);
-    Ok(Proof::Header(if bearer { header::AUTHORIZATION } else { HeaderName::from_static("api-key") }, value))
+    Ok(Proof::Header(name.map_or(header::AUTHORIZATION, HeaderName::from_static), value))
 }
 
 /// Where references lead: to the process' environment and to files, with variables that were given in their stead.
@@ -89,6 +95,18 @@ impl Secrets {
     #[must_use]
     pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { given: variables.into_iter().collect() }
+    }
+
+    /// Whether there is anything to be read where a variable may be unset. An empty one is as good as unset, as AWS's tools have it.
+    #[must_use]
+    pub fn is_set(&self, reference: &SecretRef) -> bool {
+        match reference {
+            SecretRef::Env(name) => match self.given.get(name) {
+                Some(given) => !given.is_empty(),
+                None => std::env::var_os(name).is_some_and(|value| !value.is_empty()),
+            },
+            SecretRef::File(_) => true,
+        }
     }
 
     /// Reads a secret's value.

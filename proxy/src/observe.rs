@@ -1,15 +1,21 @@
-//! Stage 11, **observe**: the handles that an answer gives birth to become pins, before the bytes that tell of them go out.
+//! Stage 11, **observe**: the handles that an answer gives birth to become pins, before the bytes that tell of them go out, and those
+//! that it ends are forgotten.
 
 use crate::house::House;
-use crate::pins::Pin;
+use crate::pins::{Born, Life};
+use crate::recall::{life, pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use riparian_config::Grade;
-use riparian_filters::identify::PinKey;
-use riparian_filters::learn::{Learned, Learner};
+use riparian_config::{Grade, Namespace, Timestamp};
+use riparian_filters::identify::{PinKey, Tenant};
+use riparian_filters::learn::{Answer, Learned, Learner};
 use smallvec::SmallVec;
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Births of one piece of an answer.
+type Births = SmallVec<[Born; 4]>;
 
 /// What watches one answer.
 #[derive(Debug)]
@@ -18,65 +24,194 @@ pub(crate) struct Observer {
     /// Pins of this answer, should it say at its end that it was not stored.
     born: SmallVec<[PinKey; 2]>,
     not_stored: bool,
+    /// What was born on a socket is good on it, stored or not.
+    own: Option<Own>,
 }
 
-/// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state, and it
-/// succeeded.
-pub(crate) fn observe(house: &House, record: &Record, response: &AnswerHead) -> Option<Observer> {
+/// The newest handles that were born on one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Own(VecDeque<PinKey>);
+
+/// Handles that a socket remembers; 16 bytes each. Endpoints keep the newest response of each of 32 lanes.
+const OWN_MAX: usize = 256;
+
+impl Own {
+    /// Whether it is one of them.
+    pub(crate) fn has(&self, key: PinKey) -> bool {
+        self.0.iter().rev().any(|own| *own == key)
+    }
+
+    fn add(&mut self, key: PinKey) {
+        if self.has(key) {
+            return;
+        }
+        if self.0.len() == OWN_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(key);
+    }
+}
+
+/// Begins to watch what a socket's endpoint says, if handles are due in it.
+pub(crate) fn observe_socket(record: &Record) -> Option<Observer> {
     let answer = record.snapshot.policy.answer(record.surface?)?;
-    if record.grade() < Grade::Creates || !response.status.is_success() {
+    let not_stored = keeps_nothing(record);
+    let own = Some(Own::default());
+    Some(Observer { learner: Learner::socket(answer), born: SmallVec::new(), not_stored, own })
+}
+
+/// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state or something is
+/// always born, and it succeeded. What the head tells is learned at once.
+pub(crate) async fn observe(house: &House, record: &Record, response: &AnswerHead) -> Option<Observer> {
+    let policy = &record.snapshot.policy;
+    if !response.status.is_success() {
         return None;
     }
-    let text = |name| response.lines.get(name).and_then(|value| value.to_str().ok());
-    let plain = text(&CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-    let learner = plain.then(|| Learner::new(answer, text(&CONTENT_TYPE)?)).flatten();
-    if learner.is_none() {
+    if !record.ends.is_empty() {
+        forget(house, record, &record.ends).await;
+    }
+    let answer = policy.answer(record.surface?)?;
+    if record.grade() < Grade::Creates && !answer.is_always_due() {
+        return None;
+    }
+    let text = |name: &str| response.lines.named(name).and_then(|value| value.to_str().ok());
+    let mut births = Births::new();
+    for (born, value) in answer.in_head(text) {
+        births.extend(birth(record, &born.kind, value));
+    }
+    learn(house, record, &births).await;
+    if !answer.has_body_births() {
+        return None;
+    }
+    let plain =
+        text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE.as_str())?)).flatten();
+    if learner.is_none() && births.is_empty() && record.grade() >= Grade::Creates {
         house.metrics.answers_unread.increment(1);
         tracing::warn!(decision = %record.id, "an answer in which handles are due is encoded, or of a type that is not read");
     }
-    Some(Observer { learner: learner?, born: SmallVec::new(), not_stored: false })
+    let not_stored = keeps_nothing(record);
+    Some(Observer { learner: learner?, born: SmallVec::new(), not_stored, own: None })
+}
+
+/// Whether the endpoint's account keeps nothing.
+fn keeps_nothing(record: &Record) -> bool {
+    record.endpoint.is_some_and(|endpoint| record.snapshot.policy.place(endpoint).endpoint.zero_retention)
 }
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned.
-    pub(crate) fn feed(&mut self, house: &House, record: &Record, bytes: &[u8]) {
-        let (Some(decision), Some(endpoint)) = (&record.decision, record.endpoint) else { return };
+    pub(crate) async fn feed(&mut self, house: &House, record: &Record, bytes: &[u8]) {
         let policy = &record.snapshot.policy;
-        let Some((answer, session)) =
-            record.surface.and_then(|surface| policy.answer(surface)).zip(decision.session)
-        else {
-            return;
-        };
-        let place = policy.place(endpoint);
-        let (born, not_stored) = (&mut self.born, &mut self.not_stored);
-        let fed = self.learner.feed(bytes, |learned| match learned {
+        let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
+        let births = self.read(house, record, answer, bytes);
+        if !births.is_empty() {
+            learn(house, record, &births).await;
+        }
+    }
+
+    fn read(&mut self, house: &House, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
+        let mut births = Births::new();
+        let grade = record.grade();
+        let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
+        let keeps_nothing = *not_stored;
+        let mut kinds: SmallVec<[&Namespace; 4]> = SmallVec::new();
+        let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
+        let fed = self.learner.feed(answer, bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
-            Learned::Born(slot, handle) => {
-                let key = policy.keys.pin(decision.tenant, answer.namespace(slot).as_str(), handle);
-                let pin = Pin {
-                    endpoint: place.endpoint.name.clone(),
-                    cloud: place.cloud_name.clone(),
-                    session: session.id,
-                    epoch: decision.epoch,
-                    expires: Instant::now() + house.pins.ttl(),
-                };
-                // A conversation that the answer only echoes has its pin already, and keeps it.
-                if house.pins.learn(key, decision.tenant, pin) {
-                    house.metrics.handles_learned.increment(1);
-                    born.push(key);
+            Learned::Expires(kind, text) => until.extend(left(text).map(|left| (kind.clone(), left))),
+            Learned::Born(due, handle) => {
+                let lives = due.always || !(keeps_nothing || grade < Grade::Creates);
+                if !lives && own.is_none() {
+                    return;
+                }
+                let Some(one) = birth(record, &due.kind, handle) else { return };
+                if let Some(own) = own {
+                    own.add(one.key);
+                }
+                if !lives {
+                    return;
+                }
+                if !due.always {
+                    born.push(one.key);
+                }
+                births.push(one);
+                if let Some(known) = answer.kinds().find(|kind| **kind == due.kind) {
+                    kinds.push(known);
                 }
             }
         });
+        for (one, kind) in births.iter_mut().zip(&kinds) {
+            if let Some((_, left)) = until.iter().find(|(expiring, _)| expiring == *kind) {
+                one.life.lives = Some(one.life.lives.map_or(*left, |lives| lives.min(*left)));
+            }
+        }
         if let Err(error) = fed {
             house.metrics.answers_unread.increment(1);
             tracing::warn!(decision = %record.id, %error, "an answer in which handles are due cannot be read");
         }
+        births
+    }
+
+    /// Whether a handle was born on this socket.
+    pub(crate) fn owns(&self, key: PinKey) -> bool {
+        self.own.as_ref().is_some_and(|own| own.has(key))
+    }
+
+    /// A message of a socket is over. What it did not store leads nowhere but to the socket itself.
+    pub(crate) async fn end_of_message(&mut self, house: &House, record: &Record) {
+        self.learner.end_of_message();
+        let keeps_nothing = keeps_nothing(record);
+        if std::mem::replace(&mut self.not_stored, keeps_nothing) && !self.born.is_empty() {
+            forget(house, record, &self.born).await;
+        }
+        self.born.clear();
     }
 
     /// The answer is over. What it did not store leads nowhere.
-    pub(crate) fn end(self, house: &House) {
-        if self.not_stored {
-            self.born.iter().for_each(|key| house.pins.forget(*key));
+    pub(crate) async fn end(self, house: &House, record: &Record) {
+        if self.not_stored && !self.born.is_empty() {
+            forget(house, record, &self.born).await;
         }
     }
+}
+
+/// A handle that this request's endpoint has made for its tenant.
+fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
+    let (decision, endpoint) = (record.decision.as_ref()?, record.endpoint?);
+    let policy = &record.snapshot.policy;
+    // What a request of no session leaves behind is a session of its own.
+    let session = decision
+        .session
+        .map_or_else(|| policy.keys.session_of(decision.tenant, record.id.0), |session| session.id);
+    let key = policy.keys.pin(decision.tenant, kind.as_str(), handle);
+    let Life { lives, idle } = life(policy.kind(kind));
+    Some(Born { key, pin: pin(policy, endpoint, session, decision.epoch), life: Life { lives, idle } })
+}
+
+/// How long it is until then.
+fn left(text: &str) -> Option<Duration> {
+    let until: Timestamp = text.parse().ok()?;
+    Duration::try_from(until.duration_since(Timestamp::now())).ok()
+}
+
+async fn learn(house: &House, record: &Record, births: &[Born]) {
+    let Some(tenant) = tenant(record).filter(|_| !births.is_empty()) else { return };
+    match house.pins.learn(tenant, births).await {
+        Ok(new) => house.metrics.handles_learned.increment(new),
+        // The client will be told that it is unknown.
+        Err(fault) => {
+            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned")
+        }
+    }
+}
+
+async fn forget(house: &House, record: &Record, keys: &[PinKey]) {
+    if let Err(fault) = house.pins.forget(keys).await {
+        tracing::warn!(decision = %record.id, %fault, "handles that lead nowhere could not be forgotten");
+    }
+}
+
+fn tenant(record: &Record) -> Option<Tenant> {
+    record.decision.as_ref().map(|decision| decision.tenant)
 }

@@ -1,24 +1,23 @@
-//! Stages 1 to 8 as they meet a live session: admit, recognise, scan, classify, identify, recall, judge, select.
+//! Stages 1 to 4 as they meet a live session: admit, recognise, scan, classify; then what [`recall`](crate::recall) makes of it.
 
 use crate::gate::HeldBytes;
 use crate::house::House;
-use crate::pins::Pin;
 use crate::read::Reader;
+use crate::recall::{Cited, identify, in_particular, recall};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{BodyFault, Client};
 use crate::relay::head::{RequestHead, number};
 use crate::relay::held::Held;
 use crate::relay::timer::Timer;
-use http::HeaderMap;
+use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use riparian_config::{Balance, Timestamp};
-use riparian_filters::classify::{self, Body, Classified, HandlePlace};
-use riparian_filters::decide::{Moment, Recalled, decide};
-use riparian_filters::decision::{Decision, Reason, Verdict};
+use riparian_filters::classify::{self, Body, Classified};
+use riparian_filters::decide::Moment;
+use riparian_filters::decision::{Reason, Verdict};
 use riparian_filters::head::{self, Head, HeadLimits};
-use riparian_filters::identify::{LastTenant, PinKey, SessionId};
-use riparian_filters::judge::Owner;
+use riparian_filters::identify::PinKey;
 use riparian_filters::policy::Policy;
 use riparian_filters::rewrite::ModelSpan;
 use riparian_filters::surface::{Form, Recognised};
@@ -36,6 +35,16 @@ pub(crate) struct Received {
     pub(crate) span: ModelSpan,
     /// The form of the client's path, when it is recognised.
     pub(crate) form: Option<Form>,
+    /// What asks for a socket, when that is what is asked for.
+    pub(crate) socket: Option<Asking>,
+}
+
+impl Received {
+    /// A request for a socket, which has no body.
+    pub(crate) fn socket(house: &House, form: Form, asking: Asking) -> Self {
+        let (body, held) = (Held::default(), house.gate.hold());
+        Self { body, _held: held, span: ModelSpan::None, form: Some(form), socket: Some(asking) }
+    }
 }
 
 /// Why a request was not received.
@@ -65,81 +74,89 @@ pub(crate) async fn receive(
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
     admit(head, policy)?;
-    let recognised = policy.recognise(head.method.as_str(), head.uri.path());
+    let asked = asked(head);
+    let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     let form = recognised.as_ref().map(|recognised| recognised.form);
+    let surface = recognised.as_ref().map(|recognised| policy.surface(recognised.surface));
+    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
+        return Err(Refusal::with(Reason::Retired, format!("on {day}")).into());
+    }
+    if surface.is_some_and(|surface| surface.socket.is_some()) {
+        return Err(Refusal::from(Reason::UpgradeRequired).into());
+    }
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
     let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
     record.request_bytes = body.bytes;
     let read = reader.finish()?;
 
-    let classified = classified(policy, recognised.as_ref(), read.body())?;
-    record.model = classified.model.map(str::to_owned);
-    record.handles = classified.handles.len();
+    let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;
     let span = read.span(recognised.as_ref(), policy);
+    decide(house, client, head, record, &classified, random).await?;
+    Ok(Received { body, _held: held, span, form, socket: None })
+}
 
+/// Stages 5 to 8, of a request that goes on or is refused; its record is filled in either way.
+pub(crate) async fn decide(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    record: &mut Record,
+    classified: &Classified<'_>,
+    random: [u8; 16],
+) -> Result<(), Refusal> {
+    let snapshot = Arc::clone(&record.snapshot);
+    let policy = &snapshot.policy;
+    record.model = classified.model.as_deref().map(str::to_owned);
+    record.handles = classified.handles.len();
     let down = snapshot.down();
     let in_flight: SmallVec<[u32; 8]> = match policy.config.balance {
         Balance::Rendezvous => SmallVec::new(),
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let recall = |key| recall(house, policy, key);
-    let decision = conclude(policy, &head.headers, client.last_tenant(), &classified, recall, moment);
+    let cited = identify(policy, &head.headers, client.last_tenant(), classified);
+    let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
+    record.ends = ends(policy, classified, &cited);
     let refusal = match &decision.verdict {
-        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, &classified)),
+        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => None,
     };
     record.decision = Some(decision);
-    match refusal {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(Received { body, _held: held, span, form }),
-    }
+    refusal.map_or(Ok(()), Err)
+}
+
+/// A request's head as the decision sees it.
+pub(crate) fn asked(head: &RequestHead) -> Head<'_> {
+    Head { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers }
+}
+
+/// The keys of the handles that a success of this request ends.
+fn ends(policy: &Policy, classified: &Classified<'_>, cited: &Cited) -> SmallVec<[PinKey; 1]> {
+    let ended = classified.surface.and_then(|surface| policy.surface(surface).deletes.as_ref());
+    let Some(kind) = ended else { return SmallVec::new() };
+    let of_kind = classified.handles.iter().zip(&cited.keys).filter(|(handle, _)| handle.namespace == kind);
+    of_kind.map(|(_, key)| *key).collect()
 }
 
 /// Stage 4, the same for a live request and for `explain`.
 pub(crate) fn classified<'a>(
     policy: &'a Policy,
-    recognised: Option<&'a Recognised<'a>>,
+    recognised: Option<&'a Recognised<'_>>,
+    head: &Head<'a>,
     body: Body<'a>,
 ) -> Result<Classified<'a>, Refusal> {
     match recognised {
-        Some(recognised) => classify::classify(policy, recognised, body).map_err(Refusal::from),
+        Some(recognised) => classify::classify(policy, recognised, head, body).map_err(Refusal::from),
         None => Ok(classify::unrecognised()),
     }
 }
 
-/// Stages 5 to 8, the same for a live request and for `explain`: identify, recall, judge, select. `recall` is asked once a handle, and not
-/// at all when there is none.
-pub(crate) fn conclude(
-    policy: &Policy,
-    headers: &HeaderMap,
-    last: &mut LastTenant,
-    classified: &Classified<'_>,
-    recall: impl Fn(PinKey) -> (Owner, Option<SessionId>),
-    moment: Moment<'_>,
-) -> Decision {
-    let (tenant, named) = policy.keys.identify(last, headers, &policy.config.sessions.header);
-    let mut lineage = None;
-    let owners: SmallVec<[Owner; 4]> = classified
-        .handles
-        .iter()
-        .map(|handle| {
-            let (owner, session) = recall(policy.keys.pin(tenant, handle.namespace.as_str(), handle.value));
-            lineage = lineage.or(session);
-            owner
-        })
-        .collect();
-    decide(policy, classified, tenant, named, Recalled { owners: &owners, lineage }, moment)
-}
-
-fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
-    let head =
-        Head { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
-    head::check(&head, head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
+pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
+    head::check(&asked(head), head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
 }
 
 /// What heads are measured against.
@@ -206,44 +223,4 @@ fn expects(head: &RequestHead) -> bool {
 
 fn too_large(limit: u64) -> Refusal {
     Refusal::with(Reason::BodyTooLarge, format!("limits.body is {limit} bytes"))
-}
-
-/// Where does a handle's state live?
-fn recall(house: &House, policy: &Policy, key: PinKey) -> (Owner, Option<SessionId>) {
-    match house.pins.recall(key, Instant::now()) {
-        Some(pin) => (owner(policy, &pin), Some(pin.session)),
-        None => (Owner::Unknown, None),
-    }
-}
-
-fn owner(policy: &Policy, pin: &Pin) -> Owner {
-    match policy.endpoint_named(&pin.endpoint) {
-        Some(endpoint) if policy.place(endpoint).cloud_name == pin.cloud => Owner::Endpoint(endpoint),
-        _ => Owner::Removed,
-    }
-}
-
-/// A refusal with what helps the client: which parameter, and the status that the vendor itself would use for it.
-pub(crate) fn in_particular(reason: Reason, policy: &Policy, classified: &Classified<'_>) -> Refusal {
-    let mut refusal = Refusal::from(reason);
-    if matches!(
-        reason,
-        Reason::UnknownHandle | Reason::OwnersDiffer | Reason::OwnerNotDesignated | Reason::OwnerRemoved
-    ) {
-        let first = classified.handles.first();
-        refusal.param = first.map(|handle| match handle.place {
-            HandlePlace::Path => handle.namespace.to_string(),
-            HandlePlace::Body(slot) => {
-                let surface = classified.surface.expect("a handle in a body has a surface");
-                policy.surface(surface).signals[slot].at.to_string().trim_start_matches('/').replace('/', ".")
-            }
-        });
-        if reason == Reason::UnknownHandle && first.is_some_and(|handle| handle.place == HandlePlace::Path) {
-            refusal.status = 404;
-        }
-    }
-    if reason == Reason::NotServed {
-        refusal.param = classified.model.map(|_| "model".to_owned());
-    }
-    refusal
 }

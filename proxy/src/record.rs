@@ -6,8 +6,9 @@ use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
-use riparian_filters::identify::{SESSION_TAG, Session, SessionSource};
+use riparian_filters::identify::{PinKey, SESSION_TAG, Session, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +31,19 @@ impl fmt::Display for DecisionId {
     }
 }
 
+/// What a socket leaves behind besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketNotes {
+    /// The code that it was closed with, once it is; only where it was ever open.
+    pub close: Option<u16>,
+    /// The client's messages that went on.
+    pub received: u64,
+    /// Those that did not.
+    pub refused: u64,
+    /// The endpoint's messages.
+    pub sent: u64,
+}
+
 /// One request's record.
 #[derive(Debug)]
 pub struct Record {
@@ -45,6 +59,8 @@ pub struct Record {
     pub model: Option<String>,
     /// How many handles it cites.
     pub handles: usize,
+    /// The handles that its success ends.
+    pub ends: SmallVec<[PinKey; 1]>,
     /// What was decided, as soon as that is so.
     pub decision: Option<Decision>,
     /// Why it ended as it did.
@@ -63,6 +79,8 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// What was said on it, when it is a socket.
+    pub socket: SocketNotes,
     /// When its head was there.
     pub arrived: Instant,
     /// When it was decided.
@@ -82,6 +100,7 @@ impl Record {
             surface: None,
             model: None,
             handles: 0,
+            ends: SmallVec::new(),
             decision: None,
             reason: Reason::Internal,
             endpoint: None,
@@ -91,6 +110,7 @@ impl Record {
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
+            socket: SocketNotes::default(),
             arrived,
             decided: None,
             first_byte: None,

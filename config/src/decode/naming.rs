@@ -4,7 +4,9 @@ use crate::fault::{Found, Place};
 use crate::read::{Fields, Spot};
 use crate::suggest::nearest;
 use crate::table::quoted;
-use crate::{NAME_BYTES_MAX, NameFault, Pattern, Product, ProductName, Surfaces, Vendor, VendorName};
+use crate::{
+    NAME_BYTES_MAX, NameFault, Pattern, Product, ProductName, ReadFile, Surfaces, Vendor, VendorName,
+};
 use std::collections::HashMap;
 
 /// Checks one name.
@@ -133,7 +135,8 @@ pub(super) fn surface_patterns(
         let candidates = ids.iter().copied().chain(groups.iter().map(String::as_str));
         let instead = nearest(spot.text, candidates)
             .map_or("a surface that there is".to_owned(), |id| format!("`{id}`"));
-        let why = format!("surfaces are {}", quoted(&groups));
+        let families: Vec<_> = surfaces.families.iter().map(|family| format!("{}.*", family.name)).collect();
+        let why = format!("`riparian surfaces` lists them; their families are {}", quoted(&families));
         found.fault(spot.at, format!("`{}` is no surface", spot.text), why, instead);
     }
     kept
@@ -177,6 +180,33 @@ pub(super) fn vendors(file: &Fields<'_>, surfaces: &mut Surfaces, found: &mut Fo
         match surfaces.vendors.iter_mut().find(|vendor| vendor.name == name) {
             Some(vendor) => vendor.models.extend(models),
             None => surfaces.vendors.push(Vendor { name, models }),
+        }
+    }
+}
+
+/// Adds the surfaces of the files that the file names.
+pub(super) fn surfaces(file: &Fields<'_>, read: &ReadFile<'_>, surfaces: &mut Surfaces, found: &mut Found) {
+    for spot in file.texts("surfaces", found) {
+        let text = match read(spot.text) {
+            Ok(text) => text,
+            Err(why) => {
+                found.fault(
+                    spot.at,
+                    format!("`{}` cannot be read", spot.text),
+                    why,
+                    "a file of surfaces that there is",
+                );
+                continue;
+            }
+        };
+        match Surfaces::parse(&text, spot.text) {
+            Ok(more) => {
+                if let Err(why) = surfaces.add(more).and_then(|()| surfaces.check()) {
+                    let what = format!("`{}` does not go with what is known already", spot.text);
+                    found.fault(spot.at, what, why, "another name, or nothing");
+                }
+            }
+            Err(faults) => found.other(spot.at, faults),
         }
     }
 }

@@ -1,29 +1,63 @@
 //! How the process runs: sessions, limits, retries, health, balance, telemetry.
 
 use super::clouds::secret;
+use super::naming::unknown;
+use super::pins;
 use crate::fault::Found;
 use crate::read::Fields;
 use crate::sections::FILE_REF;
 use crate::tree::Value;
-use crate::{AccessLog, Balance, Health, Limits, Pins, Retries, Sessions, Telemetry};
+use crate::{
+    AccessLog, Balance, Cloud, CloudName, Health, Limits, Retries, Sessions, Telemetry, UnknownHandle,
+};
 
-pub(super) fn sessions(file: &Fields<'_>, found: &mut Found) -> Option<Sessions> {
+pub(super) fn sessions(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<Sessions> {
     let fields = file.section_or_empty("sessions", found)?;
     let header = fields.header("header", found);
     let key = secret(&fields, "key", found);
     let baggage = fields.flag("baggage", found);
-    let pins = pins(&fields, found);
-    Some(Sessions { header: header?, key, baggage: baggage?, pins: pins? })
+    let unknown_handle = unknown_handle(&fields, found);
+    let home = home(&fields, clouds, found);
+    let pins = pins::pins(&fields, found);
+    Some(Sessions {
+        header: header?,
+        key,
+        baggage: baggage?,
+        unknown_handle: unknown_handle?,
+        home,
+        pins: pins?,
+    })
 }
 
-fn pins(sessions: &Fields<'_>, found: &mut Found) -> Option<Pins> {
-    let fields = sessions.section_or_empty("pins", found)?;
-    let (ttl, sweep) = (fields.span("ttl", found), fields.span("sweep", found));
-    let (max, per_tenant) = (fields.count("max", found), fields.count("per_tenant", found));
-    at_most(&fields, ("per_tenant", per_tenant), ("max", max), "a tenant's pins are a part of all", found);
-    let why = "expired pins would be kept longer than they were good for";
-    at_most(&fields, ("sweep", sweep), ("ttl", ttl), why, found);
-    Some(Pins { ttl: ttl?, max: max?, per_tenant: per_tenant?, sweep: sweep? })
+fn unknown_handle(fields: &Fields<'_>, found: &mut Found) -> Option<UnknownHandle> {
+    let word = fields.word("unknown_handle", found)?;
+    if word == "home" && !fields.has("home") {
+        let why = "somebody must say which cloud that is";
+        found.fault(
+            fields.value_at("unknown_handle"),
+            "there is no `home`",
+            why,
+            "`home:` and a cloud beside it",
+        );
+    }
+    Some(match word {
+        "home" => UnknownHandle::Home,
+        "ask" => UnknownHandle::Ask,
+        _ => UnknownHandle::Refuse,
+    })
+}
+
+/// The cloud that `home` names.
+fn home(fields: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<CloudName> {
+    let spot = fields.text("home", found)?;
+    let names: Vec<_> = clouds.iter().map(|cloud| cloud.name.as_str()).collect();
+    match clouds.iter().find(|cloud| cloud.name.as_str() == spot.text) {
+        Some(cloud) => Some(cloud.name.clone()),
+        None => {
+            unknown(spot, &names, "cloud", found);
+            None
+        }
+    }
 }
 
 /// The proxy's read buffer.
@@ -67,7 +101,7 @@ pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
 }
 
 /// Reports `part` over `whole`, at the one of them that the file gives.
-fn at_most<T: PartialOrd>(
+pub(super) fn at_most<T: PartialOrd>(
     fields: &Fields<'_>,
     part: (&str, Option<T>),
     whole: (&str, Option<T>),

@@ -1,7 +1,9 @@
 //! Clouds, endpoints, credentials, products, vendors.
 
 use super::{DIALECTS, FILE_REF, TIME, row};
-use crate::table::Kind::{Count, In, List, Models, Name, Path, Pattern, Text, Url, Variable, Word, WordOr};
+use crate::table::Kind::{
+    Count, Flag, In, List, Models, Name, Path, Pattern, Text, Url, Variable, Word, WordOr,
+};
 use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Rule, Section};
 
@@ -69,6 +71,20 @@ pub(crate) static ENDPOINT: Section = Section {
             "The client's model name to the endpoint's own. When given, these models are served and no others; when absent, every model under its own name.",
         ),
         row(
+            "zero_retention",
+            Default("false"),
+            Flag,
+            "true",
+            "The account keeps nothing: an absent `store` is false there, and answers give birth to no stored handle. Default false, as accounts are made.",
+        ),
+        row(
+            "resources",
+            Optional,
+            List(&Pattern),
+            "[pmpt_abc, \"arn:aws:bedrock:us-east-1:123456789012:*\"]",
+            "Files, prompts, ARNs and the like that were not made through the proxy and live here: requests that cite them go to the endpoints that name them.",
+        ),
+        row(
             "weight",
             Default("100"),
             Count(1, 1_000_000),
@@ -124,7 +140,7 @@ pub(crate) static CREDENTIAL: Section = Section {
             Optional,
             In(&SECRET),
             "{ env: AZURE_OPENAI_API_KEY }",
-            "`api-key` to Azure, `Authorization: Bearer` to the others.",
+            "In the header of the dialect: `api-key` to Azure and Foundry, `x-api-key` to Anthropic, `x-goog-api-key` to Google, `Authorization: Bearer` to the others.",
         ),
         row(
             "bearer",
@@ -132,6 +148,57 @@ pub(crate) static CREDENTIAL: Section = Section {
             In(&SECRET),
             "{ env: OPENAI_API_KEY }",
             "`Authorization: Bearer` to every dialect.",
+        ),
+        row(
+            "sigv4",
+            Optional,
+            In(&SIGV4),
+            "{ source: environment }",
+            "AWS Signature Version 4: the client's own signature stays behind, and each request is signed anew.",
+        ),
+    ],
+};
+
+pub(crate) static SIGV4: Section = Section {
+    name: "sigv4 credential",
+    doc: "What requests to an AWS endpoint are signed with.",
+    rule: Rule::AtLeastOne(&["source", "access_key_id"]),
+    fields: &[
+        row(
+            "service",
+            Optional,
+            Text,
+            "bedrock",
+            "The service's name in signatures. Default: bedrock-agentcore where the host has that label, else bedrock, also for agents.",
+        ),
+        row("region", Optional, Text, "us-east-1", "The region in signatures. Default: the endpoint's."),
+        row(
+            "source",
+            Optional,
+            Word(&["environment"]),
+            "environment",
+            "environment reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if it is set, AWS_SESSION_TOKEN.",
+        ),
+        row(
+            "access_key_id",
+            Optional,
+            In(&SECRET),
+            "{ env: BEDROCK_KEY_ID }",
+            "The key's id, instead of a source.",
+        ),
+        row(
+            "secret_access_key",
+            Optional,
+            In(&SECRET),
+            "{ file: /run/secrets/bedrock }",
+            "The key; goes with access_key_id.",
+        ),
+        row(
+            "session_token",
+            Optional,
+            In(&SECRET),
+            "{ file: /run/secrets/bedrock-token }",
+            "Of temporary keys; goes with access_key_id.",
         ),
     ],
 };

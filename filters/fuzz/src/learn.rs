@@ -2,13 +2,13 @@
 //! prose, with each event's data read as an answer of its own.
 
 use super::entropy::Entropy;
-use riparian_config::{Birth, Echo, Namespace, Pointer, Surface};
+use riparian_config::{Birth, Echo, Namespace, Pointer, Surface, Surfaces, Take};
 use riparian_filters::learn::{Answer, Learned, Learner};
 
 /// What was learned, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    pub born: Vec<(usize, String)>,
+    pub born: Vec<(String, String)>,
     pub not_stored: bool,
 }
 
@@ -17,16 +17,20 @@ pub struct Heard {
 pub fn answer() -> Answer {
     let at = |text: &str| {
         let pointer = Pointer::parse(text);
-        Echo { json: pointer.clone(), sse: pointer }
+        Echo { json: pointer.clone(), sse: pointer, ..Echo::default() }
     };
-    let birth =
-        |name: &str, text: &str| Birth { handle: Namespace::new(name).expect("a name"), at: at(text) };
+    let birth = |name: &str, text: &str| Birth {
+        handle: Namespace::new(name).expect("a name"),
+        at: at(text),
+        take: Take::Whole,
+        always: false,
+    };
     let surface = Surface {
         births: vec![birth("response", "/response/id"), birth("conversation", "/response/conversation/id")],
         stored: Some(at("/response/store")),
         ..super::surfaces::responses()
     };
-    Answer::compile(&surface).expect("three pointers").expect("two births")
+    Answer::compile(&surface, &Surfaces::default()).expect("three pointers").expect("two births")
 }
 
 /// Feeds `pieces`; after an error nothing more may come.
@@ -34,10 +38,11 @@ pub fn hear<'p>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'
     let mut learner = Learner::new(answer, kind).expect("a kind that is read");
     let (mut heard, mut failed) = (Heard::default(), false);
     for piece in pieces {
-        let result = learner.feed(piece, |learned| {
+        let result = learner.feed(answer, piece, |learned| {
             assert!(!failed, "something is learned after an error");
             match learned {
-                Learned::Born(slot, value) => heard.born.push((slot, value.to_owned())),
+                Learned::Born(born, value) => heard.born.push((born.kind.to_string(), value.to_owned())),
+                Learned::Expires(..) => panic!("no end is due"),
                 Learned::NotStored => {
                     assert!(!std::mem::replace(&mut heard.not_stored, true), "told twice");
                 }
@@ -83,15 +88,16 @@ fn events(stream: &[u8]) -> Vec<Vec<u8>> {
     events
 }
 
-/// What an event stream teaches: all that its events do, until one has given birth.
+/// What an event stream teaches: all that its events do, each handle once.
 fn naive(answer: &Answer, stream: &[u8]) -> Heard {
     let mut heard = Heard::default();
     for data in events(stream) {
         let event = hear(answer, "application/json", [&data[..]]);
         heard.not_stored |= event.not_stored;
-        heard.born = event.born;
-        if !heard.born.is_empty() {
-            break;
+        for born in event.born {
+            if !heard.born.contains(&born) {
+                heard.born.push(born);
+            }
         }
     }
     heard

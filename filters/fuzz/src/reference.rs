@@ -1,7 +1,7 @@
 //! What the scanner should find, said a second time and simply: the whole body at once, a tree walk, pointers compared step
 //! by step. `serde_json` says whether the grammar holds and what a string means.
 
-use riparian_config::{Condition, ModelAt, Pointer, Step, Surface};
+use riparian_config::{Condition, ModelAt, Pointer, Signal, Step, Surface};
 use riparian_filters::scan::{
     CACHE_KEY_BYTES_MAX, DEPTH_MAX, HANDLE_BYTES_MAX, HANDLES_MAX, KEYS_MAX, MODEL_BYTES_MAX, Signals,
 };
@@ -175,7 +175,7 @@ impl<'t> Walk<'t> {
         self.at += 1;
         for (slot, signal) in self.surface.signals.iter().enumerate() {
             if let Condition::OnlyKeys(only) = &signal.when
-                && leads_to(&signal.at, &self.path)
+                && leads_to(pointer(signal), &self.path)
                 && keys.iter().all(|key| only.contains(key))
                 && let Some(id) = &id
             {
@@ -197,10 +197,10 @@ impl<'t> Walk<'t> {
         let is_only_id = self.path.last().is_some_and(|step| step.as_deref() == Some("id"))
             && self.surface.signals.iter().any(|signal| {
                 matches!(signal.when, Condition::OnlyKeys(_))
-                    && leads_to(&signal.at, &self.path[..self.path.len() - 1])
+                    && leads_to(pointer(signal), &self.path[..self.path.len() - 1])
             });
         for (slot, signal) in self.surface.signals.iter().enumerate() {
-            if !leads_to(&signal.at, &self.path) || matches!(signal.when, Condition::OnlyKeys(_)) {
+            if !leads_to(pointer(signal), &self.path) || matches!(signal.when, Condition::OnlyKeys(_)) {
                 continue;
             }
             if signal.handle.is_some() {
@@ -209,12 +209,20 @@ impl<'t> Walk<'t> {
             let holds = match &signal.when {
                 Condition::Present | Condition::String => true,
                 Condition::OneOf(words) => text.as_ref().is_ok_and(|text| words.contains(text)),
+                Condition::Prefix(words) => {
+                    text.as_ref().is_ok_and(|text| words.iter().any(|word| text.starts_with(word.as_str())))
+                }
                 _ => false,
             };
             if holds {
                 self.found.held.push(slot);
-                if let (Some(_), Ok(text)) = (&signal.handle, &text) {
-                    self.found.captures.push((slot, within(text, HANDLE_BYTES_MAX)?));
+                match (&signal.handle, &text) {
+                    (Some(kind), Ok(text)) if kind.as_str() == "sealed" => {
+                        let digest = blake3::hash(text.as_bytes()).to_hex();
+                        self.found.captures.push((slot, digest[..32].to_owned()));
+                    }
+                    (Some(_), Ok(text)) => self.found.captures.push((slot, within(text, HANDLE_BYTES_MAX)?)),
+                    _ => {}
                 }
             }
         }
@@ -237,7 +245,7 @@ impl<'t> Walk<'t> {
     /// Anything but a string.
     fn plain(&mut self, value: &str) -> Option<()> {
         for (slot, signal) in self.surface.signals.iter().enumerate() {
-            if !leads_to(&signal.at, &self.path) {
+            if !leads_to(pointer(signal), &self.path) {
                 continue;
             }
             match signal.when {
@@ -270,14 +278,18 @@ impl<'t> Walk<'t> {
     fn is_read(&self) -> bool {
         self.path.is_empty()
             || self.is_model()
-            || self.surface.signals.iter().map(|signal| &signal.at).chain(&self.surface.cache_key).any(|pointer| {
+            || self.surface.signals.iter().map(pointer).chain(&self.surface.cache_key).any(|pointer| {
                 pointer.0.get(..self.path.len()).is_some_and(|steps| leads_to(&Pointer(steps.to_vec()), &self.path))
             })
             || self.surface.signals.iter().any(|signal| {
                 matches!(signal.when, Condition::OnlyKeys(_))
-                    && matches!(self.path.split_last(), Some((Some(key), path)) if key == "id" && leads_to(&signal.at, path))
+                    && matches!(self.path.split_last(), Some((Some(key), path)) if key == "id" && leads_to(pointer(signal), path))
             })
     }
+}
+
+fn pointer(signal: &Signal) -> &Pointer {
+    signal.at.pointer().expect("these surfaces look into bodies only")
 }
 
 fn leads_to(pointer: &Pointer, path: &[Option<String>]) -> bool {

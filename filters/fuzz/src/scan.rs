@@ -17,7 +17,7 @@ pub fn scan<'c>(watch: &Watch, chunks: impl IntoIterator<Item = &'c [u8]>) -> Re
 
 /// Scans `body` whole, cut at `cuts` and byte by byte: always the same result, which is the reference's.
 pub fn agree(surface: &Surface, body: &[u8], cuts: &[usize]) -> Result<Findings, ScanError> {
-    let watch = Watch::compile(surface).expect("a small surface");
+    let watch = Watch::compile(surface, &surfaces::kinds()).expect("a small surface");
     let whole = scan(&watch, [body]);
     let ends = cuts.iter().copied().chain([body.len()]);
     let mut from = 0;

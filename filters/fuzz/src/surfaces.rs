@@ -1,7 +1,8 @@
 //! Surfaces like the shipped ones, written down a second time, so that the tests of the scanner hang on nothing else.
 
 use riparian_config::{
-    BodyKind, Condition, Dated, Grade, ModelAt, Namespace, Pointer, Signal, Surface, SurfaceId, VendorName,
+    BodyKind, Condition, Dated, Grade, HandleKind, Mark, ModelAt, Namespace, Pointer, Signal, Source,
+    Surface, SurfaceId, Surfaces, Take, VendorName,
 };
 
 /// Like `openai.responses.create`.
@@ -18,7 +19,8 @@ pub fn responses() -> Surface {
             signal("/previous_response_id", Condition::String, Some("response")),
             signal("/conversation", Condition::String, Some("conversation")),
             signal("/conversation/id", Condition::String, Some("conversation")),
-            signal("/input/*/encrypted_content", Condition::String, None),
+            signal("/input/*/encrypted_content", Condition::String, Some("sealed")),
+            signal("/input/*/phase", Condition::Prefix(vec!["com".to_owned()]), None),
             signal("/input/*", only, Some("item")),
             signal("/input/*/type", one_of(&["item_reference"]), None),
             signal("/input/*/container_id", Condition::String, Some("container")),
@@ -50,16 +52,19 @@ pub fn chat() -> Surface {
 
 fn signal(at: &str, when: Condition, handle: Option<&str>) -> Signal {
     Signal {
-        at: Pointer::parse(at).expect("a pointer"),
+        at: Source::parse(at).expect("a pointer"),
         when,
         grade: Grade::Continues,
         handle: handle.map(|name| Namespace::new(name).expect("a namespace")),
+        take: Take::Whole,
     }
 }
 
 fn surface(id: &str, model: ModelAt, signals: Vec<Signal>) -> Surface {
     Surface {
         id: SurfaceId::new(id).expect("an id"),
+        family: 0,
+        rows: Vec::new(),
         title: String::new(),
         vendor: VendorName::new("openai").expect("a name"),
         methods: vec!["POST".to_owned()],
@@ -68,12 +73,32 @@ fn surface(id: &str, model: ModelAt, signals: Vec<Signal>) -> Surface {
         served_by: Vec::new(),
         body: BodyKind::Json,
         model,
+        model_at: None,
         grade: Grade::Pure,
         signals,
         path_handle: None,
         cache_key: Pointer::parse("/prompt_cache_key"),
         births: Vec::new(),
+        expires: Vec::new(),
         stored: None,
+        deletes: None,
         collective: false,
+        socket: None,
+        retired: None,
     }
+}
+
+/// The kinds of handles: what is sealed is known by its digest.
+#[must_use]
+pub fn kinds() -> Surfaces {
+    let sealed = HandleKind {
+        name: Namespace::new("sealed").expect("a name"),
+        title: String::new(),
+        mark: Some(Mark::Sealed),
+        prefixes: Vec::new(),
+        lives: None,
+        idle: None,
+        ask: None,
+    };
+    Surfaces { kinds: vec![sealed], ..Surfaces::default() }
 }

@@ -3,13 +3,18 @@
 use super::FormError;
 
 /// What a part's head says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// The model, as plain text.
     Model,
+    /// Another field that is plain text, by its name.
+    Field(String),
     /// Something else.
     Other,
 }
+
+/// A longer name is none that the surface table asks for.
+const FIELD_NAME_BYTES_MAX: usize = 64;
 
 /// Reads a part's head, without the empty line behind it. `at` is its place in the body.
 pub(super) fn read(head: &[u8], at: u64) -> Result<Part, FormError> {
@@ -42,6 +47,9 @@ pub(super) fn read(head: &[u8], at: u64) -> Result<Part, FormError> {
     match name {
         b"model" if is_text && !has_file => Ok(Part::Model),
         b"model" => Err(FormError::ModelNotText { at }),
+        _ if is_text && !has_file && name.len() <= FIELD_NAME_BYTES_MAX => {
+            Ok(std::str::from_utf8(name).map_or(Part::Other, |name| Part::Field(name.to_owned())))
+        }
         _ => Ok(Part::Other),
     }
 }

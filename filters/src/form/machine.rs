@@ -14,6 +14,8 @@ use crate::scan::MODEL_BYTES_MAX;
 pub struct Form {
     model: Option<String>,
     model_span: Option<Range<u64>>,
+    /// The other fields that are text of some length.
+    fields: Vec<(String, String)>,
     boundary: Vec<u8>,
 }
 
@@ -30,12 +32,26 @@ impl Form {
         self.model.as_deref()
     }
 
+    /// The value of the field of this name, if it is plain text of at most [`MODEL_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// When two fields have the name: parsers differ in which one counts.
+    pub fn field(&self, name: &str) -> Result<Option<&str>, TwoFields> {
+        let mut named = self.fields.iter().filter(|(known, _)| known == name);
+        let first = named.next();
+        if named.next().is_some() { Err(TwoFields) } else { Ok(first.map(|(_, value)| value.as_str())) }
+    }
+
     /// Where that value is in the body: what a name can be written over as it is.
     #[must_use]
     pub fn model_span(&self) -> Option<Range<u64>> {
         self.model_span.clone()
     }
 }
+
+/// Two fields of a form have the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TwoFields;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -175,9 +191,9 @@ impl FormScanner {
         Ok(at)
     }
 
-    /// Keeps content, as far as it may be the model's.
+    /// Keeps content of a field, as far as anybody may ask for it.
     fn keep(&mut self, content: &[u8]) {
-        if self.part == Some(Part::Model) {
+        if matches!(self.part, Some(Part::Model | Part::Field(_))) {
             let room = MODEL_BYTES_MAX - self.value.len().min(MODEL_BYTES_MAX);
             self.value.extend_from_slice(&content[..content.len().min(room)]);
         }
@@ -196,7 +212,12 @@ impl FormScanner {
         let Some(bytes) = line_end.checked_sub(self.began) else {
             return Err(self.malformed(at, "a boundary right behind the head of a part"));
         };
-        if part == Part::Model {
+        if let Part::Field(name) = part {
+            let value = usize::try_from(bytes).ok().filter(|&bytes| bytes <= MODEL_BYTES_MAX);
+            if let Some(text) = value.and_then(|bytes| std::str::from_utf8(&self.value[..bytes]).ok()) {
+                self.form.fields.push((name, text.to_owned()));
+            }
+        } else if part == Part::Model {
             let span = self.began..line_end;
             let value = usize::try_from(bytes).ok().filter(|&bytes| bytes <= MODEL_BYTES_MAX);
             let value = &self.value[..value.ok_or(FormError::ModelTooLong { at: self.began })?];

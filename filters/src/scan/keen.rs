@@ -114,7 +114,7 @@ impl Machine {
         let kept = &bytes[at + 1..end];
         if node.may_match(kept.len()) {
             let (start, stop) = (self.place(at), self.place(end + 1));
-            let text = Text { kept, bytes: kept.len(), lone: false, start, end: stop };
+            let text = Text { kept, bytes: kept.len(), lone: false, digest: None, start, end: stop };
             let taken = self.walk.string(node, text);
             self.check(taken)?;
         }

@@ -277,7 +277,7 @@ impl Machine {
             if let Some(node) = wanted {
                 let kept = &bytes[from..quote];
                 let (start, stop) = (self.place(at), self.place(end));
-                let text = Text { kept, bytes: kept.len(), lone: false, start, end: stop };
+                let text = Text { kept, bytes: kept.len(), lone: false, digest: None, start, end: stop };
                 let taken = self.walk.string(node, text);
                 self.check(taken)?;
             }
@@ -291,6 +291,9 @@ impl Machine {
             _ => (Use::Skip, 0),
         };
         self.reader.begin(usage, kept_max, self.place(at));
+        if wanted.is_some_and(|node| node.digests) {
+            self.reader.begin_digest();
+        }
         self.string_on(watch, bytes, if usage == Use::Skip { quote } else { from })
     }
 
@@ -303,7 +306,8 @@ impl Machine {
         if let Some(node) = watch.node(self.walk.node()).filter(|node| node.wants_value()) {
             let stop = self.place(end);
             let Reader { kept, bytes, lone, start, .. } = &self.reader;
-            let text = Text { kept, bytes: *bytes, lone: *lone, start: *start, end: stop };
+            let digest = self.reader.digest();
+            let text = Text { kept, bytes: *bytes, lone: *lone, digest, start: *start, end: stop };
             let taken = self.walk.string(node, text);
             self.check(taken)?;
         }

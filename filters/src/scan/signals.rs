@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::watch::{Node, When};
+use super::watch::{Captures, Node, When};
 use super::{CACHE_KEY_BYTES_MAX, HANDLE_BYTES_MAX, HANDLES_MAX, MODEL_BYTES_MAX, ScanError};
 
 /// What a scan found in a body, slot by slot; see [`Watch`](super::Watch) for what a slot is.
@@ -56,6 +56,8 @@ pub(super) struct Text<'t> {
     pub(super) bytes: usize,
     /// Half a surrogate pair was in it, so its text stands for nothing.
     pub(super) lone: bool,
+    /// The digest of all of it, where that was made on the way; else all of it is kept.
+    pub(super) digest: Option<blake3::Hash>,
     /// In the body, quotes included.
     pub(super) start: u64,
     pub(super) end: u64,
@@ -155,6 +157,8 @@ impl Signals {
                 When::String => kind == Kind::String,
                 When::True => kind == Kind::True,
                 When::OneOf(words) => text.is_some_and(|text| words.iter().any(|word| text.is(word))),
+                When::Prefix(words) => text
+                    .is_some_and(|text| !text.lone && words.iter().any(|word| text.kept.starts_with(word))),
                 When::UnlessFalse => {
                     if kind == Kind::False {
                         self.held &= !bit;
@@ -164,11 +168,15 @@ impl Signals {
             };
             if holds {
                 self.held |= bit;
-                if let Some(text) = text.filter(|_| test.captures) {
-                    let value =
-                        self.take(text, HANDLE_BYTES_MAX).ok_or(ScanError::HandleTooLong { at: start })?;
-                    self.capture(Capture { slot: test.slot, value }, start)?;
-                }
+                let Some(text) = text else { continue };
+                let value = match test.captures {
+                    Captures::Nothing => continue,
+                    Captures::Text => {
+                        self.take(text, HANDLE_BYTES_MAX).ok_or(ScanError::HandleTooLong { at: start })?
+                    }
+                    Captures::Digest => self.keep(text.digest().as_bytes()),
+                };
+                self.capture(Capture { slot: test.slot, value }, start)?;
             }
         }
         if node.is_model {
@@ -274,6 +282,13 @@ fn bit(slot: usize) -> u64 {
 }
 
 impl<'t> Text<'t> {
+    /// The first half of its BLAKE3, in hexadecimal digits.
+    fn digest(&self) -> String {
+        let mut hex = self.digest.unwrap_or_else(|| blake3::hash(self.kept)).to_hex().to_string();
+        hex.truncate(32);
+        hex
+    }
+
     fn is(&self, word: &[u8]) -> bool {
         !self.lone && self.bytes == word.len() && self.kept.get(..self.bytes) == Some(word)
     }

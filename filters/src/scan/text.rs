@@ -43,6 +43,8 @@ pub(super) struct Reader {
     pub(super) bytes: usize,
     pub(super) lone: bool,
     pub(super) hash: Hash,
+    /// Of all of it, where that is wanted.
+    digest: Option<Box<blake3::Hasher>>,
     /// The quote before it.
     pub(super) start: u64,
 }
@@ -59,8 +61,19 @@ impl Reader {
             bytes: 0,
             lone: false,
             hash: Hash::new(),
+            digest: None,
             start: 0,
         }
+    }
+
+    /// Makes the digest of the string that has begun, too.
+    pub(super) fn begin_digest(&mut self) {
+        self.digest = Some(Box::default());
+    }
+
+    /// The digest of the string that has ended, if it was wanted.
+    pub(super) fn digest(&self) -> Option<blake3::Hash> {
+        self.digest.as_ref().map(|digest| digest.finalize())
     }
 
     /// Begins a string whose quote is at byte `start` of the body. At most `kept_max` bytes of it are kept.
@@ -73,6 +86,7 @@ impl Reader {
         self.bytes = 0;
         self.lone = false;
         self.hash = Hash::new();
+        self.digest = None;
         self.start = start;
     }
 
@@ -192,7 +206,10 @@ impl Reader {
             return Ok(());
         }
         self.bytes += characters.len();
-        self.hash.write(characters);
+        match &mut self.digest {
+            Some(digest) => _ = digest.update(characters),
+            None => self.hash.write(characters),
+        }
         let room = self.kept_max - self.kept.len();
         self.kept.extend_from_slice(&characters[..characters.len().min(room)]);
         Ok(())

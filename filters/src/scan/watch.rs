@@ -3,7 +3,7 @@
 //! A node of the trie is a place in the body. An object at a node is one that *the decision reads*: its keys are
 //! checked for duplicates. That is every object on the way to a watched place, and an object at that place itself.
 
-use riparian_config::{Condition, ModelAt, Pointer, Signal, Step, Surface};
+use riparian_config::{Condition, Mark, ModelAt, Namespace, Pointer, Signal, Step, Surface, Surfaces};
 
 use super::text::Hash;
 use super::{CACHE_KEY_BYTES_MAX, HANDLE_BYTES_MAX, MODEL_BYTES_MAX, SLOTS_MAX};
@@ -61,6 +61,8 @@ pub(super) struct Node {
     pub(super) text_bytes: usize,
     /// A string here may be taken over, so it must mean one thing only.
     pub(super) takes_text: bool,
+    /// What is taken over of a string here is its digest, however long it is.
+    pub(super) digests: bool,
     /// Strings here are only compared with words, of these lengths: a bit each, the last for all of 63 bytes and more.
     lengths: u64,
     only_words: bool,
@@ -83,8 +85,19 @@ pub(super) struct Child {
 pub(super) struct Test {
     pub(super) slot: u8,
     pub(super) when: When,
-    /// A string that passes is captured.
-    pub(super) captures: bool,
+    /// What is captured of a string that passes.
+    pub(super) captures: Captures,
+}
+
+/// What is captured of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captures {
+    /// Nothing.
+    Nothing,
+    /// The string.
+    Text,
+    /// Its digest: what is sealed may be of any length, and is not kept.
+    Digest,
 }
 
 /// [`Condition`], less the one that needs the whole object.
@@ -94,6 +107,7 @@ pub(super) enum When {
     String,
     True,
     OneOf(Vec<Box<[u8]>>),
+    Prefix(Vec<Box<[u8]>>),
     UnlessFalse,
 }
 
@@ -105,17 +119,24 @@ pub(super) struct Only {
 }
 
 impl Watch {
-    /// Compiles a surface's signals, model and cache key. Signal `i` of the surface is slot `i`.
+    /// Compiles what a surface's body can say: its signals that stand there, model and cache key. Signal `i` of the surface is
+    /// slot `i`; `all` knows the kinds of handles.
     ///
     /// # Errors
     /// When there are more than [`SLOTS_MAX`] signals.
-    pub fn compile(surface: &Surface) -> Result<Self, TooManyPointers> {
+    pub fn compile(surface: &Surface, all: &Surfaces) -> Result<Self, TooManyPointers> {
         let mut watch = Self::new();
         for (index, signal) in surface.signals.iter().enumerate() {
-            watch.signal(slot(index)?, signal)?;
+            let slot = slot(index)?;
+            if let Some(pointer) = signal.at.pointer() {
+                watch.signal(slot, pointer, signal, all)?;
+            }
         }
         if matches!(surface.model, ModelAt::Required | ModelAt::Optional) {
-            let node = watch.child(ROOT, "model")?;
+            let node = match &surface.model_at {
+                Some(pointer) => watch.reach(pointer)?,
+                None => watch.child(ROOT, "model")?,
+            };
             watch.nodes[usize::from(node)].is_model = true;
             watch.take_text(node, MODEL_BYTES_MAX);
         }
@@ -128,17 +149,25 @@ impl Watch {
     }
 
     /// Watches plain pointers, as in an answer. Pointer `i` is slot `i`: it is held when something other than null is
-    /// there, a string there is captured, and [`Signals::is_false`](super::Signals::is_false) tells of a `false`.
+    /// there, a string there is captured as it says, and [`Signals::is_false`](super::Signals::is_false) tells of a `false`.
     ///
     /// # Errors
     /// When there are more than [`SLOTS_MAX`] pointers.
-    pub fn pointers(list: &[Pointer]) -> Result<Self, TooManyPointers> {
+    pub fn pointers<'p>(
+        list: impl IntoIterator<Item = (&'p Pointer, Captures)>,
+    ) -> Result<Self, TooManyPointers> {
         let mut watch = Self::new();
-        for (index, pointer) in list.iter().enumerate() {
+        for (index, (pointer, captures)) in list.into_iter().enumerate() {
             let node = watch.reach(pointer)?;
-            watch.test(node, Test { slot: slot(index)?, when: When::Present, captures: true });
+            watch.test(node, Test { slot: slot(index)?, when: When::Present, captures });
         }
         Ok(watch)
+    }
+
+    /// Whether nothing is watched anywhere that a body has.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.first().is_none_or(|root| root.keys.is_empty())
     }
 
     /// The node `id`, or `None` for [`NOWHERE`].
@@ -151,14 +180,21 @@ impl Watch {
         Self { nodes: vec![Node::new()], held_at_first: 0, key_bytes_max: 0 }
     }
 
-    fn signal(&mut self, slot: u8, signal: &Signal) -> Result<(), TooManyPointers> {
-        let node = self.reach(&signal.at)?;
-        let captures = signal.handle.is_some();
+    fn signal(
+        &mut self,
+        slot: u8,
+        pointer: &Pointer,
+        signal: &Signal,
+        all: &Surfaces,
+    ) -> Result<(), TooManyPointers> {
+        let node = self.reach(pointer)?;
+        let captures = signal.handle.as_ref().map_or(Captures::Nothing, |kind| Captures::of(kind, all));
         let when = match &signal.when {
             Condition::Present => When::Present,
             Condition::String => When::String,
             Condition::True => When::True,
-            Condition::OneOf(words) => When::OneOf(words.iter().map(|word| word.as_bytes().into()).collect()),
+            Condition::OneOf(words) => When::OneOf(bytes(words)),
+            Condition::Prefix(words) => When::Prefix(bytes(words)),
             Condition::UnlessFalse => {
                 self.held_at_first |= 1 << slot;
                 When::UnlessFalse
@@ -168,7 +204,9 @@ impl Watch {
                     let at = self.member(node, key);
                     self.nodes[usize::from(node)].keys[at].only_slots |= 1 << slot;
                 }
-                self.nodes[usize::from(node)].onlys.push(Only { slot, captures });
+                self.nodes[usize::from(node)]
+                    .onlys
+                    .push(Only { slot, captures: captures != Captures::Nothing });
                 self.nodes[usize::from(node)].only_slots |= 1 << slot;
                 let id = self.child(node, "id")?;
                 self.nodes[usize::from(id)].is_only_id = true;
@@ -181,14 +219,19 @@ impl Watch {
     }
 
     fn test(&mut self, node: NodeId, test: Test) {
-        if let When::OneOf(words) = &test.when {
+        if let When::OneOf(words) | When::Prefix(words) = &test.when {
             let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
             let kept = &mut self.nodes[usize::from(node)].text_bytes;
             // One more than the longest would do to tell them apart; the length is kept beside the text.
             *kept = longest.max(*kept).max(1);
         }
-        if test.captures {
-            self.take_text(node, HANDLE_BYTES_MAX);
+        match test.captures {
+            Captures::Nothing => {}
+            Captures::Text => self.take_text(node, HANDLE_BYTES_MAX),
+            Captures::Digest => {
+                self.nodes[usize::from(node)].digests = true;
+                self.take_text(node, 0);
+            }
         }
         let node = &mut self.nodes[usize::from(node)];
         node.wants_value = true;
@@ -274,6 +317,7 @@ impl Node {
             wants_value: false,
             text_bytes: 0,
             takes_text: false,
+            digests: false,
             lengths: 0,
             only_words: true,
         }
@@ -313,6 +357,21 @@ fn length_bit(bytes: usize) -> u64 {
 #[inline]
 fn filter_bit(hash: u64) -> u64 {
     1 << (hash >> 58)
+}
+
+fn bytes(words: &[String]) -> Vec<Box<[u8]>> {
+    words.iter().map(|word| word.as_bytes().into()).collect()
+}
+
+impl Captures {
+    /// How handles of this kind are known.
+    #[must_use]
+    pub fn of(kind: &Namespace, all: &Surfaces) -> Self {
+        match all.kind(kind).and_then(|kind| kind.mark) {
+            Some(Mark::Sealed) => Self::Digest,
+            _ => Self::Text,
+        }
+    }
 }
 
 fn slot(index: usize) -> Result<u8, TooManyPointers> {

@@ -31,7 +31,7 @@ fn compile(text: &str) -> Policy {
 /// Without the surfaces and vendors that no request here asks for: the table is a tenth as large, and as quickly made.
 fn compile_small(text: &str) -> Policy {
     let mut config = Config::parse(text, "generated").unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-    let Surfaces { surfaces, vendors } = &mut config.surfaces;
+    let Surfaces { surfaces, vendors, .. } = &mut config.surfaces;
     surfaces.retain(|surface| spec::SURFACES.iter().any(|(id, _)| surface.id.as_str() == *id));
     vendors.retain(|vendor| spec::VENDOR_NAMES.contains(&vendor.name.as_str()));
     Policy::compile(config, Keys::derive(b"test")).expect("some of the built-in surfaces")
@@ -63,6 +63,8 @@ fn ask(
         grade: Grade::parse(spec::GRADES[request.grade]).expect("a grade"),
         model: request.model,
         owners: &owners,
+        located: None,
+        tenant: 0,
         health: HealthView { down: &down },
         affinity: request.affinity,
         seed: request.seed,

@@ -4,7 +4,7 @@ use super::compile;
 use riparian_config::{Grade, Timestamp};
 use riparian_filters::decision::{Reason, Verdict};
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
-use riparian_filters::policy::EndpointId;
+use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
 
 /// Everything that stages 7 and 8 can say.
@@ -109,6 +109,8 @@ fn the_truth_table() {
             grade: if surface.is_some() { Grade::Pure } else { Grade::Unknown },
             model: Some(row.model),
             owners: row.owners,
+            located: None,
+            tenant: 0,
             health: HealthView { down: &down },
             affinity: None,
             seed: 1,
@@ -124,4 +126,69 @@ fn the_truth_table() {
             row.cell
         );
     }
+}
+
+/// One request for `gpt-5.5`, with the endpoints that the resources it cites are located at.
+fn verdict(policy: &Policy, surface: &str, owners: &[Owner], located: Option<u64>, down: u64) -> Verdict {
+    let surfaces = &policy.config.surfaces.surfaces;
+    let (down, located) = ([down], located.map(|located| [located]));
+    let facts = Facts {
+        now: Timestamp::from_second(super::spec::BASE).unwrap(),
+        surface: surfaces.iter().position(|known| known.id.as_str() == surface),
+        grade: Grade::Pure,
+        model: Some("gpt-5.5"),
+        owners,
+        located: located.as_ref().map(|located| &located[..]),
+        tenant: 7,
+        health: HealthView { down: &down },
+        affinity: None,
+        seed: 1,
+        in_flight: &[],
+    };
+    select(policy, &judge(policy, &facts), &facts)
+}
+
+const CHAT: &str = "openai.chat.create";
+
+#[test]
+fn what_a_client_has_just_invented_is_sent_to_one_endpoint_and_no_other() {
+    let policy = compile(CONFIG);
+    let ends = |owners: &[Owner], down| {
+        verdict(&policy, CHAT, owners, None, down).endpoints().iter().map(|id| id.0).collect::<Vec<_>>()
+    };
+    assert!(matches!(ends(&[Owner::Unbound], 0)[..], [0 | 1]), "one of the designated cloud");
+    assert_eq!(ends(&[Owner::Unbound], 0b01), [1], "the one that is up");
+    assert_eq!(ends(&[Owner::Unbound, A1], 0), [1], "a known owner decides");
+    let down = verdict(&policy, CHAT, &[Owner::Unbound, A1], None, 0b10);
+    assert_eq!(down, Verdict::Refuse(Reason::OwnerUnavailable));
+}
+
+#[test]
+fn a_located_resource_narrows_and_does_not_hold() {
+    let policy = compile(CONFIG);
+    let at = |owners: &[Owner], located, down| verdict(&policy, CHAT, owners, Some(located), down);
+    let located = [Owner::Located];
+    assert_eq!(at(&located, 0b10, 0).endpoints(), [EndpointId(1)]);
+    assert_eq!(at(&located, 0b11, 0b10).endpoints(), [EndpointId(0)], "another that has it will do");
+    assert_eq!(at(&located, 0b10, 0b10), Verdict::Refuse(Reason::EndpointsDown));
+    assert_eq!(at(&located, 0b100, 0), Verdict::Refuse(Reason::NotServed), "it is in no designated cloud");
+    assert_eq!(at(&[Owner::Located, A0], 0b01, 0), Verdict::Hold(EndpointId(0)));
+    assert_eq!(at(&[Owner::Located, A0], 0b10, 0), Verdict::Refuse(Reason::OwnersDiffer));
+}
+
+#[test]
+fn an_unknown_handle_is_taken_for_one_of_the_home_cloud_where_the_configuration_says_so() {
+    let text = |home| format!("{CONFIG}\nsessions: {{ unknown_handle: home, home: {home} }}\n");
+    let policy = compile(&text("azure"));
+    let first = verdict(&policy, CHAT, &[Owner::Unknown], None, 0);
+    let [one] = first.endpoints() else { panic!("one endpoint, not {first:?}") };
+    assert!(one.0 < 2, "of the home cloud");
+    assert_eq!(
+        verdict(&policy, CHAT, &[Owner::Unknown], None, 1 << one.0),
+        Verdict::Refuse(Reason::OwnerUnavailable)
+    );
+    assert_eq!(verdict(&policy, CHAT, &[Owner::Unknown, A1], None, 0), Verdict::Hold(EndpointId(1)));
+    let elsewhere = compile(&text("aws"));
+    let refused = verdict(&elsewhere, CHAT, &[Owner::Unknown], None, 0);
+    assert_eq!(refused, Verdict::Refuse(Reason::OwnerNotDesignated));
 }

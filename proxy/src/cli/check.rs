@@ -1,6 +1,7 @@
 //! `riparian check`: every fault at once. Secrets are not read: a file is right or wrong on any machine.
 
 use super::{ConfigFile, Found, text};
+use crate::server::beside;
 use riparian_config::Config;
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::Policy;
@@ -18,7 +19,7 @@ impl Check {
             Err(found) => return found,
         };
         let file = self.config.config.display().to_string();
-        let config = match Config::parse(&text, &file) {
+        let config = match Config::parse_with(&text, &file, &beside(&file)) {
             Ok(config) => config,
             Err(faults) => {
                 eprint!("{faults}");

@@ -9,14 +9,16 @@ mod show;
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
 use crate::read::Reader;
-use crate::receive::{classified, conclude, head_limits, in_particular};
+use crate::recall::{Known, conclude, identify, in_particular};
+use crate::receive::{classified, head_limits};
 use crate::refuse::Refusal;
+use crate::server::beside;
 use request::Request;
 use riparian_config::{Config, EndpointName, Timestamp};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
-use riparian_filters::identify::{Keys, LastTenant};
+use riparian_filters::identify::{Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use std::path::PathBuf;
@@ -85,7 +87,7 @@ impl Explain {
     fn explain(self) -> Result<Found, Found> {
         let text = text(&self.config)?;
         let file = self.config.config.display().to_string();
-        let config = Config::parse(&text, &file).map_err(|faults| {
+        let config = Config::parse_with(&text, &file, &beside(&file)).map_err(|faults| {
             eprint!("{faults}");
             Found::Something
         })?;
@@ -147,9 +149,14 @@ fn explain(
         .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
     head::check(&request.head(), head_limits(policy))
         .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
-    let recognised = policy.recognise(request.method.as_str(), &request.path);
+    let asked = request.head();
+    let recognised = policy.recognise(&asked);
+    let retired = recognised.as_ref().and_then(|found| policy.surface(found.surface).retired.as_ref());
     explanation.surface =
         recognised.as_ref().map(|recognised| policy.surface(recognised.surface).id.to_string());
+    if let Some(day) = retired {
+        return Err(Refusal::with(riparian_filters::decision::Reason::Retired, format!("on {day}")));
+    }
     let mut reader = Reader::new(&request.headers, policy, recognised.as_ref())?;
     if request.body.len() as u64 > policy.config.limits.body {
         return Err(Refusal::from(riparian_filters::decision::Reason::BodyTooLarge));
@@ -159,32 +166,27 @@ fn explain(
         reader.feed(&request.body)?;
     }
     let read = reader.finish()?;
-    let classified = classified(policy, recognised.as_ref(), read.body())?;
-    explanation.model = classified.model.map(str::to_owned);
+    let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;
+    explanation.model = classified.model.as_deref().map(str::to_owned);
     explanation.handles = classified
         .handles
         .iter()
-        .map(|handle| (handle.namespace.to_string(), handle.value.to_owned()))
+        .map(|handle| (handle.namespace.to_string(), handle.value.to_string()))
         .collect();
 
-    let tenant = policy.keys.tenant(&request.headers);
-    let by_key: Vec<_> = classified
+    let cited = identify(policy, &request.headers, &mut LastTenant::default(), &classified);
+    let known: Vec<Known> = classified
         .handles
         .iter()
-        .filter_map(|handle| {
-            let (_, owner) = pins.iter().find(|(pinned, _)| pinned == handle.value)?;
-            Some((policy.keys.pin(tenant, handle.namespace.as_str(), handle.value), *owner))
+        .map(|handle| {
+            let (_, owner) = pins.iter().find(|(pinned, _)| *pinned == *handle.value)?;
+            Some((Owner::Endpoint(*owner), SessionId::mint([0; 16])))
         })
         .collect();
-    let recall = |key| {
-        let owner = by_key.iter().find(|(known, _)| *known == key).map(|(_, owner)| Owner::Endpoint(*owner));
-        (owner.unwrap_or(Owner::Unknown), None)
-    };
     let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
-    let decision =
-        conclude(policy, &request.headers, &mut LastTenant::default(), &classified, recall, moment);
+    let decision = conclude(policy, &classified, &cited, &known, None, moment);
     let refusal = match &decision.verdict {
-        Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified)),
+        Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => Ok(()),
     };
     explanation.decision = Some(decision);

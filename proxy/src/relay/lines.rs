@@ -30,6 +30,11 @@ impl Lines {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
+    /// The value of the first line whose name is this text, in lower case.
+    pub(crate) fn named(&self, name: &str) -> Option<&HeaderValue> {
+        self.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value)
+    }
+
     /// Keeps the lines whose names are to stay.
     pub(crate) fn retain(&mut self, stays: impl Fn(&HeaderName) -> bool) {
         self.0.retain(|(name, _)| stays(name));

@@ -1,0 +1,234 @@
+//! Stages 5 to 8 as they meet a live session: whose is it, where does the state live that it cites, and where may it go?
+
+use crate::ask;
+use crate::house::House;
+use crate::pins::{Born, Life, Pin, PinStore};
+use crate::refuse::Refusal;
+use crate::relay::head::RequestHead;
+use crate::snapshot::Snapshot;
+use riparian_config::{HandleKind, Mark, UnknownHandle};
+use riparian_filters::classify::{Classified, HandlePlace};
+use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decision::{Decision, Reason, Verdict};
+use riparian_filters::identify::{LastTenant, PinKey, Session, SessionId, Tenant};
+use riparian_filters::judge::Owner;
+use riparian_filters::policy::{EndpointId, Policy};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Who asks, in which session, and the pin table's keys of the handles, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Cited {
+    pub(crate) tenant: Tenant,
+    pub(crate) named: Option<Session>,
+    pub(crate) keys: SmallVec<[PinKey; 4]>,
+}
+
+/// What is known of a handle, if anything: its owner, and the session that it belongs to.
+pub(crate) type Known = Option<(Owner, SessionId)>;
+
+/// Stage 5, the same for a live request and for `explain`.
+pub(crate) fn identify(
+    policy: &Policy,
+    headers: &http::HeaderMap,
+    last: &mut LastTenant,
+    classified: &Classified<'_>,
+) -> Cited {
+    let (tenant, named) = policy.keys.identify(last, headers, &policy.config.sessions.header);
+    let key = |(namespace, value)| policy.keys.pin(tenant, namespace, value);
+    let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
+    Cited { tenant, named, keys: handles.map(key).collect() }
+}
+
+/// A connected socket, for what is said on it: a handle of every message, as it were, whose owner is the endpoint at its other end.
+#[derive(Clone, Copy)]
+pub(crate) struct Over<'s> {
+    pub(crate) endpoint: Owner,
+    pub(crate) session: SessionId,
+    /// Whether a handle was born on it; what is not stored is known nowhere else.
+    pub(crate) owns: &'s (dyn Fn(PinKey) -> bool + Sync),
+}
+
+/// Stages 7 and 8, the same for a live request and for `explain`. `known` is in the order of the handles; `over` is the socket's endpoint,
+/// where it is a socket's message.
+pub(crate) fn conclude(
+    policy: &Policy,
+    classified: &Classified<'_>,
+    cited: &Cited,
+    known: &[Known],
+    over: Option<Owner>,
+    moment: Moment<'_>,
+) -> Decision {
+    let mut located: Option<Vec<u64>> = None;
+    let owners: SmallVec<[Owner; 4]> = classified
+        .handles
+        .iter()
+        .zip(known)
+        .map(|(handle, known)| match (known, handle.mark) {
+            (Some((owner, _)), _) => *owner,
+            (None, Some(Mark::Asserted)) => Owner::Unbound,
+            (None, Some(Mark::Located)) => {
+                let holders = policy.holders(&handle.value);
+                if holders.iter().all(|word| *word == 0) {
+                    return Owner::Unknown;
+                }
+                match &mut located {
+                    Some(all) => all.iter_mut().zip(&holders).for_each(|(all, own)| *all &= own),
+                    None => located = Some(holders),
+                }
+                Owner::Located
+            }
+            (None, Some(Mark::Sealed) | None) => Owner::Unknown,
+        })
+        .chain(over)
+        .collect();
+    let lineage = known.iter().flatten().map(|(_, session)| *session).next();
+    let recalled = Recalled { owners: &owners, located: located.as_deref(), lineage };
+    decide(policy, classified, cited.tenant, cited.named, recalled, moment)
+}
+
+/// Stages 6 to 8 of a live request: asks the pins, and where the client has just invented a handle, binds it to the endpoint that
+/// was chosen, before a byte is sent there.
+pub(crate) async fn recall(
+    house: &Arc<House>,
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    classified: &Classified<'_>,
+    cited: &Cited,
+    over: Option<Over<'_>>,
+    moment: Moment<'_>,
+) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
+    let policy = &snapshot.policy;
+    let socket = over.map(|over| over.endpoint);
+    if cited.keys.is_empty() {
+        return Ok((conclude(policy, classified, cited, &[], socket, moment), SmallVec::new()));
+    }
+    let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
+    let mut known: SmallVec<[Known; 4]> =
+        pins.iter().map(|pin| pin.as_ref().map(|pin| (owner(policy, pin), pin.session))).collect();
+    if let Some(over) = over {
+        for (known, _) in known.iter_mut().zip(&cited.keys).filter(|(_, key)| (over.owns)(**key)) {
+            *known = Some((over.endpoint, over.session));
+        }
+    }
+    let mut decision = conclude(policy, classified, cited, &known, socket, moment);
+    if decision.verdict == Verdict::Refuse(Reason::UnknownHandle)
+        && policy.config.sessions.unknown_handle == UnknownHandle::Ask
+        && Box::pin(ask::ask(house, snapshot, head, classified, cited, &mut known, moment)).await?
+    {
+        decision = conclude(policy, classified, cited, &known, socket, moment);
+    }
+    // Another replica may have bound it in the meantime: then that is where it lives. Each round settles a handle at least.
+    for _ in 0..=cited.keys.len() {
+        match bind(&house.pins, policy, classified, cited, &mut known, &decision).await? {
+            Bound::Here => return Ok((decision, known)),
+            Bound::Elsewhere => decision = conclude(policy, classified, cited, &known, socket, moment),
+        }
+    }
+    Err(Reason::OwnersDiffer)
+}
+
+/// What came of binding the handles that a client invented.
+enum Bound {
+    /// They live where the decision sends the request, if it sends it anywhere.
+    Here,
+    /// One of them lives somewhere else already.
+    Elsewhere,
+}
+
+async fn bind(
+    pins: &PinStore,
+    policy: &Policy,
+    classified: &Classified<'_>,
+    cited: &Cited,
+    known: &mut [Known],
+    decision: &Decision,
+) -> Result<Bound, Reason> {
+    let (Some(&endpoint), Some(session)) = (decision.verdict.endpoints().first(), decision.session) else {
+        return Ok(Bound::Here);
+    };
+    for (at, handle) in classified.handles.iter().enumerate() {
+        if known[at].is_some() || handle.mark != Some(Mark::Asserted) {
+            continue;
+        }
+        let pin = pin(policy, endpoint, session.id, decision.epoch);
+        let born = Born { key: cited.keys[at], pin, life: life(policy.kind(handle.namespace)) };
+        let pin = pins.bind(cited.tenant, born).await.map_err(|fault| unavailable(&fault))?;
+        let owner = owner(policy, &pin);
+        known[at] = Some((owner, pin.session));
+        if owner != Owner::Endpoint(endpoint) {
+            return Ok(Bound::Elsewhere);
+        }
+    }
+    Ok(Bound::Here)
+}
+
+/// A pin at `endpoint`.
+pub(crate) fn pin(policy: &Policy, endpoint: EndpointId, session: SessionId, epoch: u32) -> Pin {
+    let place = policy.place(endpoint);
+    Pin { endpoint: place.endpoint.name.clone(), cloud: place.cloud_name.clone(), session, epoch }
+}
+
+/// How long handles of a kind are good.
+pub(crate) fn life(kind: &HandleKind) -> Life {
+    Life { lives: kind.lives, idle: kind.idle }
+}
+
+pub(crate) fn unavailable(fault: &crate::pins::StoreFault) -> Reason {
+    tracing::warn!(%fault, "the pin store cannot be asked");
+    Reason::PinsUnavailable
+}
+
+fn owner(policy: &Policy, pin: &Pin) -> Owner {
+    match policy.endpoint_named(&pin.endpoint) {
+        Some(endpoint) if policy.place(endpoint).cloud_name == pin.cloud => Owner::Endpoint(endpoint),
+        _ => Owner::Removed,
+    }
+}
+
+/// A refusal with what helps the client: which parameter, and the status that the vendor itself would use for it.
+pub(crate) fn in_particular(
+    reason: Reason,
+    policy: &Policy,
+    classified: &Classified<'_>,
+    known: &[Known],
+) -> Refusal {
+    let mut refusal = Refusal::from(reason);
+    let place = |at: usize| {
+        let handle = &classified.handles[at];
+        match handle.place {
+            HandlePlace::Path => handle.namespace.to_string(),
+            HandlePlace::Signal(slot) => {
+                let surface = classified.surface.expect("a handle that was found has a surface");
+                let at = policy.surface(surface).signals[slot].at.to_string();
+                at.trim_start_matches('/').replace('/', ".")
+            }
+        }
+    };
+    let unknown = || (0..classified.handles.len()).find(|at| known.get(*at).is_none_or(Option::is_none));
+    match reason {
+        Reason::OwnersDiffer => {
+            let owner = |at: usize| known.get(at).and_then(|known| known.map(|(owner, _)| owner));
+            let first = (0..classified.handles.len()).find(|at| owner(*at).is_some());
+            let other = first.and_then(|first| {
+                (0..classified.handles.len())
+                    .find(|at| owner(*at).is_some_and(|own| Some(own) != owner(first)))
+            });
+            refusal.param = first.map(place);
+            refusal.detail = first.zip(other).map(|(first, other)| {
+                format!("{} and {} live at different endpoints", place(first), place(other))
+            });
+        }
+        Reason::UnknownHandle | Reason::OwnerNotDesignated | Reason::OwnerRemoved => {
+            let at = (reason == Reason::UnknownHandle).then(unknown).flatten().unwrap_or(0);
+            refusal.param = classified.handles.get(at).map(|_| place(at));
+            let in_path = classified.handles.get(at).is_some_and(|handle| handle.place == HandlePlace::Path);
+            if reason == Reason::UnknownHandle && in_path {
+                refusal.status = 404;
+            }
+        }
+        Reason::NotServed => refusal.param = classified.model.as_ref().map(|_| "model".to_owned()),
+        _ => {}
+    }
+    refusal
+}
