@@ -54,6 +54,9 @@ pub struct StatePlan {
     pub sockets: bool,
     /// Whether replicas are restarted and endpoints fail. Default yes.
     pub trouble: bool,
+    /// How long the replicas wait for the store (`sessions.pins.redis.within`). Default 250 ms, not the product's 50 ms: here the
+    /// store, both replicas, 24 clouds and all clients share the cores, and a store that is late is another test.
+    pub pins_within: Duration,
     /// How long a client goes on trying a step that is refused for a passing reason. Default 30 s.
     pub patience: Duration,
     /// Where the processes' files go; removed at the end unless something was found. Default: a temporary directory.
@@ -74,6 +77,7 @@ impl StatePlan {
             thefts: true,
             sockets: true,
             trouble: true,
+            pins_within: Duration::from_millis(250),
             patience: Duration::from_secs(30),
             keep: false,
         }

@@ -433,7 +433,7 @@ impl Actor {
 
 /// A request and its answer, in one line.
 fn told(ask: &Ask, answer: &Answer) -> String {
-    const SHOWN: usize = 200;
+    const SHOWN: usize = 600;
     let body: String = String::from_utf8_lossy(&answer.body).chars().take(SHOWN).collect();
     format!("{} {} -> {}: {body}", ask.method, ask.path, answer.brief())
 }
