@@ -6,6 +6,7 @@ mod listeners;
 mod naming;
 mod pins;
 mod running;
+mod sigv4;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};

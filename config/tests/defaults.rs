@@ -1,8 +1,8 @@
 //! What an absent key means, and what the values in a file become.
 
 use riparian_config::{
-    AccessLog, Balance, Condition, Config, Credential, Grade, HttpVersion, ListenerProtocol, Pattern,
-    SecretRef, Store, Surfaces,
+    AccessLog, AwsKeys, Balance, Condition, Config, Credential, Grade, HttpVersion, ListenerProtocol,
+    Pattern, SecretRef, SigV4, Store, Surfaces,
 };
 use std::time::Duration;
 
@@ -137,4 +137,21 @@ fn line_ends_and_a_byte_order_mark_do_not_matter() {
     let faults = Config::parse("\u{feff}a: 1\r\nb: 2\r\n", "f.yaml").expect_err("no keys of ours");
     assert!(faults.to_string().contains("f.yaml:2:1: `b`"), "{faults}");
     assert!(faults.to_string().contains("f.yaml:1:1: `a`"), "{faults}");
+}
+
+#[test]
+fn a_signature_is_for_the_endpoints_region_and_for_the_service_at_its_host() {
+    let config = parse(EVERY_KEY);
+    let credential = |cloud: usize, endpoint: usize| &config.clouds[cloud].endpoints[endpoint].credential;
+    let expected =
+        SigV4 { service: "bedrock".to_owned(), region: "eu-west-1".to_owned(), source: AwsKeys::Environment };
+    assert_eq!(credential(1, 0), &Credential::SigV4(expected));
+    let Credential::SigV4(given) = credential(1, 1) else { panic!("keys are given") };
+    assert_eq!((given.service.as_str(), given.region.as_str()), ("bedrock", "us-east-1"));
+    let AwsKeys::Given { access_key_id, session_token, .. } = &given.source else { panic!("{given:?}") };
+    assert_eq!(access_key_id, &SecretRef::Env("KEY_ID".to_owned()));
+    assert_eq!(session_token, &Some(SecretRef::Env("TOKEN".to_owned())));
+    let agentcore = parse(&EVERY_KEY.replace("            service: bedrock\n", ""));
+    let Credential::SigV4(by_host) = &agentcore.clouds[1].endpoints[1].credential else { panic!("so it is") };
+    assert_eq!(by_host.service, "bedrock-agentcore");
 }

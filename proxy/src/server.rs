@@ -170,6 +170,7 @@ impl Running {
             log,
             draining: watch::Sender::new(false),
             drains: AtomicBool::new(false),
+            terms: watch::Sender::new(0),
             connector: Connector::new(Some(ConnectorOptions::new(H2_IDLE_MAX))),
             ready: AtomicBool::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -192,6 +193,7 @@ impl Running {
         };
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
+        running.tasks.push(tokio::spawn(Arc::clone(&running.house).mind_terms()));
         running.house.ready.store(true, Ordering::Release);
         Ok(running)
     }
@@ -269,6 +271,7 @@ impl Running {
         }
         self.house.snapshot.store(Arc::new(snapshot));
         in_force(&self.house, Some(&before));
+        self.house.look_again();
         Ok(())
     }
 

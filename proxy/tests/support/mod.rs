@@ -15,6 +15,8 @@ pub mod origin;
 pub mod process;
 pub mod raw;
 pub mod redis_server;
+pub mod sigv4;
+pub mod socket;
 pub mod stores;
 pub mod traffic;
 pub mod turns;
