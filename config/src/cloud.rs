@@ -206,4 +206,33 @@ pub enum Credential {
     ApiKey(SecretRef),
     /// `Authorization: Bearer T` to every dialect.
     Bearer(SecretRef),
+    /// AWS Signature Version 4: each request is signed anew, whatever the dialect.
+    SigV4(SigV4),
+}
+
+/// What requests to an AWS endpoint are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigV4 {
+    /// The service's name in signatures: `bedrock`, also for agents and knowledge bases, or `bedrock-agentcore`. Default: by the host.
+    pub service: String,
+    /// The region in signatures. Default: the endpoint's.
+    pub region: String,
+    /// Where the keys come from.
+    pub source: AwsKeys,
+}
+
+/// Where AWS's keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwsKeys {
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`, as AWS's own tools read them.
+    Environment,
+    /// From references of their own.
+    Given {
+        /// The key's id.
+        access_key_id: SecretRef,
+        /// The key.
+        secret_access_key: SecretRef,
+        /// Only for temporary keys.
+        session_token: Option<SecretRef>,
+    },
 }

@@ -4,7 +4,9 @@ mod clouds;
 mod contract;
 mod listeners;
 mod naming;
+mod pins;
 mod running;
+mod sigv4;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};

@@ -114,6 +114,17 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Refusal> {
     refusal(why, format!("`127.0.0.1:{}`, or another address of this host", port.unwrap_or("8080")))
 }
 
+/// What the names of keys begin with in a store that others may use too.
+pub(crate) fn prefix(text: &str) -> Result<String, Refusal> {
+    if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    refusal(
+        "it is a part of every key, and operators type it",
+        "1 to 64 characters of ASCII without spaces, such as `riparian:`",
+    )
+}
+
 /// Whether `text` can name an environment variable everywhere.
 pub(crate) fn variable(text: &str) -> Result<String, Refusal> {
     let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

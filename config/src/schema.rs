@@ -89,6 +89,8 @@ fn of_kind(kind: &Kind, sections: &mut Map<String, Value>) -> Value {
             json!({ "type": "string", "pattern": r"^(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$" })
         }
         Kind::Url => json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^@?#\s]+$" }),
+        Kind::RedisUrl => json!({ "type": "string", "pattern": r"^rediss?://[^@?#\s]+$" }),
+        Kind::Prefix => json!({ "type": "string", "pattern": "^[!-~]{1,64}$" }),
         Kind::Header => json!({ "type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$" }),
         Kind::Pointer => json!({ "type": "string", "pattern": "^/" }),
         Kind::Word(words) => json!({ "enum": words }),

@@ -2,6 +2,7 @@
 
 use crate::name::CloudName;
 use crate::secret::SecretRef;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How sessions are recognised and kept.
@@ -35,15 +36,61 @@ pub enum UnknownHandle {
     Ask,
 }
 
-/// The pin table, in memory.
+/// Where pins are kept, and how many for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
-    /// How long a pin is kept. Default 30 d: what the vendors keep a stored response.
+    /// Where. `None` when the file does not say: then it is for whoever starts a proxy to choose. `riparian run` keeps a
+    /// journal in [`JOURNAL_PATH`]; the demo, and a proxy inside another program, keep memory.
+    pub store: Option<Store>,
+    /// The longest that a pin is kept: from its birth or, where its handle's life is renewed by use, from its last use.
+    /// Default 30 d: what the vendors keep a stored response.
     pub ttl: Duration,
-    /// Pins in all; over it the ones closest to their end go. Default 1,000,000.
+    /// Pins in all; over it the oldest go. Default 1,000,000.
     pub max: u64,
-    /// Pins of one tenant; over it that tenant's own go. Default 100,000.
+    /// Pins of one tenant; over it that tenant's own oldest go. Default 100,000.
     pub per_tenant: u64,
     /// How often expired pins are swept. Default 1 min.
     pub sweep: Duration,
+}
+
+/// A pin store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// This process' memory: a restart forgets all pins.
+    Memory,
+    /// Memory, and a file behind it in this directory: a restart forgets none. One process has it at a time.
+    Journal(PathBuf),
+    /// A Redis, or what speaks like one, that replicas share.
+    Redis(Redis),
+}
+
+/// Where a journal is kept when the file does not say: in the working directory.
+pub const JOURNAL_PATH: &str = "riparian-pins";
+
+/// A Redis for pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// Where it is.
+    pub url: RedisUrl,
+    /// What it asks of those who connect. Over an unencrypted connection only on loopback.
+    pub password: Option<SecretRef>,
+    /// The certificates that its own is checked with, PEM. `None` takes the system's.
+    pub ca: Option<PathBuf>,
+    /// What the names of its keys begin with. Default `riparian:`.
+    pub prefix: String,
+    /// How long a question to it may take. Default 50 ms: then a request that needs it is refused.
+    pub within: Duration,
+}
+
+/// `redis://` or `rediss://`, a host, optionally a port and the number of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisUrl {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// A host name in lower case, or an IP address.
+    pub host: String,
+    /// Default 6379.
+    pub port: u16,
+    /// Default 0.
+    pub database: u32,
 }

@@ -74,6 +74,10 @@ pub(crate) enum Kind {
     Address,
     /// `http://` or `https://`, a host, optionally a port and a path.
     Url,
+    /// `redis://` or `rediss://`, a host, optionally a port and a database.
+    RedisUrl,
+    /// What the names of keys begin with: 1 to 64 of ASCII, without spaces.
+    Prefix,
     /// The name of a header.
     Header,
     /// One of these words.
@@ -118,6 +122,8 @@ impl Kind {
             Self::Instant => "a point in time".to_owned(),
             Self::Address => "an IP address with a port".to_owned(),
             Self::Url => "a URL".to_owned(),
+            Self::RedisUrl => "the URL of a Redis".to_owned(),
+            Self::Prefix => "1 to 64 characters of ASCII without spaces".to_owned(),
             Self::Header => "the name of a header".to_owned(),
             Self::Word([word]) => format!("`{word}`"),
             Self::Word(words) => format!("one of {}", quoted(words)),

@@ -2,6 +2,7 @@
 
 use crate::cloud::EndpointUrl;
 use crate::scalar::Refusal;
+use crate::session::RedisUrl;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 fn refusal<T>(why: impl Into<String>, instead: impl Into<String>) -> Result<T, Refusal> {
@@ -45,6 +46,40 @@ pub(crate) fn parse(text: &str) -> Result<EndpointUrl, Refusal> {
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let (host, port) = authority_of(authority, if tls { 443 } else { 80 })?;
     Ok(EndpointUrl { tls, host, port, base_path: base_path(path)? })
+}
+
+/// Reads the URL of a Redis.
+pub(crate) fn redis(text: &str) -> Result<RedisUrl, Refusal> {
+    let example = "such as `redis://127.0.0.1:6379/0`, or `rediss://` for TLS";
+    let tls = match text.split_once("://") {
+        Some(("redis", _)) => false,
+        Some(("rediss", _)) => true,
+        _ => {
+            return refusal(
+                "a Redis is spoken to over redis or rediss, which is the same inside TLS",
+                example,
+            );
+        }
+    };
+    if has_userinfo(text) {
+        return refusal(
+            "a user or password in a URL is a secret in the clear",
+            "the host alone, and `password`",
+        );
+    }
+    if text.contains(['?', '#']) {
+        return refusal("the number of a database is all that may follow the host", example);
+    }
+    let (_, rest) = text.split_once("://").expect("it has a scheme");
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority_of(authority, 6379)?;
+    let digits = !database.is_empty() && database.bytes().all(|b| b.is_ascii_digit());
+    let database = match database.parse::<u32>() {
+        Ok(number) if digits => number,
+        _ if database.is_empty() => 0,
+        _ => return refusal("after the host stands the number of a database", example),
+    };
+    Ok(RedisUrl { tls, host, port, database })
 }
 
 fn authority_of(authority: &str, default: u16) -> Result<(String, u16), Refusal> {
@@ -131,9 +166,9 @@ fn base_path(path: &str) -> Result<Option<String>, Refusal> {
     Ok(Some(path.to_owned()))
 }
 
-/// Whether nothing leaves this machine on the way to `url`.
-pub(crate) fn is_loopback(url: &EndpointUrl) -> bool {
-    url.host == "localhost" || url.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Whether nothing leaves this machine on the way to `host`.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -147,8 +182,29 @@ mod tests {
         assert_eq!((url.tls, url.port), (true, 443));
         let url = parse("http://[::1]:9101").expect("a URL");
         assert_eq!((url.host.as_str(), url.port, url.base_path.clone()), ("::1", 9101, None));
-        assert!(is_loopback(&url));
+        assert!(is_loopback(&url.host));
         assert_eq!(parse("https://h.example/").expect("a URL").base_path, None);
+    }
+
+    #[test]
+    fn a_redis_has_a_port_and_a_database_of_its_own() {
+        let url = redis("redis://Cache.example").expect("a URL");
+        assert_eq!((url.tls, url.host.as_str(), url.port, url.database), (false, "cache.example", 6379, 0));
+        let url = redis("rediss://[::1]:7000/3").expect("a URL");
+        assert_eq!((url.tls, url.host.as_str(), url.port, url.database), (true, "::1", 7000, 3));
+        for bad in [
+            "",
+            "redis://",
+            "http://a",
+            "redis://a/x",
+            "redis://a/1/2",
+            "redis://a/+1",
+            "redis://u:p@a",
+            "redis://a?x=1",
+            "redis://a:0",
+        ] {
+            assert!(redis(bad).is_err(), "{bad:?} is no Redis");
+        }
     }
 
     #[test]

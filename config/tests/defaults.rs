@@ -1,8 +1,8 @@
 //! What an absent key means, and what the values in a file become.
 
 use riparian_config::{
-    AccessLog, Balance, Condition, Config, Credential, Grade, HttpVersion, ListenerProtocol, Pattern,
-    SecretRef, Surfaces,
+    AccessLog, AwsKeys, Balance, Condition, Config, Credential, Grade, HttpVersion, ListenerProtocol,
+    Pattern, SecretRef, SigV4, Store, Surfaces,
 };
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.sessions.header, "x-session-id");
     assert_eq!(config.sessions.key, None);
     assert_eq!(config.sessions.pins.ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.sessions.pins.store, None, "for whoever starts the proxy");
     assert_eq!(config.contract.clock_skew, Duration::from_secs(5));
     assert_eq!((config.balance, &config.telemetry.access_log), (Balance::Rendezvous, &AccessLog::Stdout));
     assert_eq!(config.listeners[0].protocol, ListenerProtocol::Http1);
@@ -69,6 +70,25 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.limits.target, 4096);
     let acme = config.surfaces.vendors.iter().find(|vendor| vendor.name.as_str() == "acme");
     assert_eq!(acme.map(|vendor| vendor.models.len()), Some(1));
+}
+
+#[test]
+fn a_store_has_what_it_needs_and_defaults_for_the_rest() {
+    let store = |text: &str| {
+        parse(&format!("{MINIMAL}\nsessions: {{ key: {{ env: K }}, pins: {{ {text} }} }}\n"))
+            .sessions
+            .pins
+            .store
+    };
+    assert_eq!(store("store: memory"), Some(Store::Memory));
+    assert_eq!(store("store: journal"), Some(Store::Journal("riparian-pins".into())));
+    assert_eq!(store("store: journal, path: /var/lib/pins"), Some(Store::Journal("/var/lib/pins".into())));
+    let Some(Store::Redis(redis)) = store("store: redis, redis: { url: redis://127.0.0.1 }") else {
+        panic!("a Redis")
+    };
+    assert_eq!((redis.url.port, redis.url.database, redis.url.tls), (6379, 0, false));
+    assert_eq!((redis.prefix.as_str(), redis.within), ("riparian:", Duration::from_millis(50)));
+    assert_eq!((redis.password, redis.ca), (None, None));
 }
 
 /// `no` and `on` are booleans to YAML 1.1, and Norway became `false` in many a file.
@@ -117,4 +137,21 @@ fn line_ends_and_a_byte_order_mark_do_not_matter() {
     let faults = Config::parse("\u{feff}a: 1\r\nb: 2\r\n", "f.yaml").expect_err("no keys of ours");
     assert!(faults.to_string().contains("f.yaml:2:1: `b`"), "{faults}");
     assert!(faults.to_string().contains("f.yaml:1:1: `a`"), "{faults}");
+}
+
+#[test]
+fn a_signature_is_for_the_endpoints_region_and_for_the_service_at_its_host() {
+    let config = parse(EVERY_KEY);
+    let credential = |cloud: usize, endpoint: usize| &config.clouds[cloud].endpoints[endpoint].credential;
+    let expected =
+        SigV4 { service: "bedrock".to_owned(), region: "eu-west-1".to_owned(), source: AwsKeys::Environment };
+    assert_eq!(credential(1, 0), &Credential::SigV4(expected));
+    let Credential::SigV4(given) = credential(1, 1) else { panic!("keys are given") };
+    assert_eq!((given.service.as_str(), given.region.as_str()), ("bedrock", "us-east-1"));
+    let AwsKeys::Given { access_key_id, session_token, .. } = &given.source else { panic!("{given:?}") };
+    assert_eq!(access_key_id, &SecretRef::Env("KEY_ID".to_owned()));
+    assert_eq!(session_token, &Some(SecretRef::Env("TOKEN".to_owned())));
+    let agentcore = parse(&EVERY_KEY.replace("            service: bedrock\n", ""));
+    let Credential::SigV4(by_host) = &agentcore.clouds[1].endpoints[1].credential else { panic!("so it is") };
+    assert_eq!(by_host.service, "bedrock-agentcore");
 }

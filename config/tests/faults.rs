@@ -68,6 +68,11 @@ fn a_secret_that_was_written_inline_is_never_printed() {
         format!("credential: {{ api_key: {{ token: {{ a: {canary} }} }} }}"),
         format!("credential: {{ api_key: {canary}"),
         format!("credential: |\n          {canary}"),
+        format!("credential: {{ sigv4: {canary} }}"),
+        format!("credential: {{ sigv4: {{ access_key_id: {canary}, secret_access_key: {canary} }} }}"),
+        format!("credential: {{ sigv4: {{ secret_key: {canary} }} }}"),
+        format!("credential: {{ sigv4: {{ {canary}: 1 }} }}"),
+        format!("credential: {{ sigv4: {{ source: environment, session_token: {{ env: '{canary}' }} }} }}"),
         format!("credential: {{ api_key: 'a\n          {canary}', nonsense: 1 }}"),
     ] {
         let text = format!(

@@ -270,7 +270,8 @@ contract: { enforce: r, readings: { r: { stateful_from: creates } }, terms: [{ i
             (
                 r#"{"model":"m","store":false,"input":[{"type":"reasoning","encrypted_content":"x"}]}"#,
                 "sealed",
-                &[],
+                // The first half of the blob's BLAKE3.
+                &["openai_seal 3ae7d805f6789a6402acb70ad4096a85"],
             ),
             (r#"{"model":"m"}"#, "creates", &[]),
             (r#"{"model":"m","store":false,"tools":[{"type":"code_interpreter"}]}"#, "creates", &[]),

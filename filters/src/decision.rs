@@ -87,6 +87,10 @@ reasons! {
     HeadTimeout "head_timeout" 408 "The request's head did not arrive in time.";
     /// A socket was asked for where none is carried.
     UpgradeRefused "upgrade_refused" 426 "This proxy does not carry WebSocket upgrades here; use HTTP.";
+    /// An operation that is a socket was asked for without an upgrade, or over HTTP/2, where none is carried.
+    UpgradeRequired "upgrade_required" 426 "This operation is a WebSocket; it is asked for by an upgrade over HTTP/1.1.";
+    /// A socket was asked for in another version of the protocol.
+    SocketVersion "socket_version" 426 "This version of the WebSocket protocol is not spoken; version 13 is.";
     /// `CONNECT` and `TRACE` are never carried.
     MethodRefused "method_refused" 405 "This method is not carried.";
 
@@ -104,6 +108,13 @@ reasons! {
     ModelMissing "model_missing" 400 "The request names no model.";
     /// The path names one model and the body another.
     ModelAmbiguous "model_ambiguous" 400 "The request's path and body name different models.";
+
+    /// Frames that RFC 6455 does not allow, or a kind of message that the socket does not take.
+    SocketMalformed "socket_malformed" 400 "What was sent over the socket is malformed, or of a kind that it does not take.";
+    /// The terms changed under a living socket, and its cloud is not allowed any more: it is closed.
+    TermsChanged "terms_changed" 403 "The contract's terms changed, and they do not allow this socket any more.";
+    /// The process ends: new sockets are not begun.
+    Draining "draining" 503 "The proxy is about to end; another one takes new work.";
 
     /// A limit of the whole process: requests in flight, or bytes of held bodies.
     Overloaded "overloaded" 503 "The proxy is at its limit of requests in flight or of held bodies.";
@@ -136,6 +147,7 @@ impl Reason {
                 | Self::PinsUnavailable
                 | Self::EndpointsDown
                 | Self::Overloaded
+                | Self::Draining
                 | Self::EpochBoundary
         )
     }

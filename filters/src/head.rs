@@ -5,6 +5,7 @@
 //! came, so that nothing is lost to a lenient parser; [`check`] sees a parsed head, of either version.
 
 use crate::decision::Reason;
+use crate::frame;
 use http::{HeaderMap, Method, header};
 use memchr::memmem::Finder;
 use std::fmt;
@@ -300,7 +301,11 @@ pub fn check(head: &Head<'_>, limits: HeadLimits) -> Result<(), HeadFault> {
     once.hosts = once.hosts.max(1);
     once.verdict()?;
     nominations(head.headers)?;
-    if head.headers.contains_key(header::UPGRADE) && asks_upgrade(head.headers) {
+    // A socket is carried where the surface has one; who asks for anything else asks in vain.
+    if head.headers.contains_key(header::UPGRADE)
+        && asks_upgrade(head.headers)
+        && !frame::is_websocket(head.headers)
+    {
         return Err(HeadFault { reason: Reason::UpgradeRefused, what: "upgrade asked for" });
     }
     Ok(())

@@ -7,8 +7,10 @@
 
 mod digest;
 mod lines;
+mod stored;
 
 pub use digest::LastTenant;
+pub use stored::MAC_BYTES;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

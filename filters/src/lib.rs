@@ -12,7 +12,7 @@
 //! | judge | what does the contract in force allow? | [`table`], [`mod@judge`] |
 //! | select | which endpoint, and which next? | [`mod@select`] |
 //! | prepare | what must that endpoint see? | [`rewrite`] |
-//! | observe | which handles were born? | [`learn`], [`sse`], [`eventstream`] |
+//! | observe | which handles were born? | [`learn`], [`sse`], [`eventstream`], [`frame`] |
 //!
 //! [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
 
@@ -21,6 +21,7 @@ pub mod decide;
 pub mod decision;
 pub mod eventstream;
 pub mod form;
+pub mod frame;
 pub mod head;
 pub mod identify;
 pub mod judge;

@@ -5,6 +5,7 @@
 use crate::policy::{Place, Policy};
 use crate::surface::{Form, Recognised};
 use riparian_config::{Dialect, ModelAt};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A change of a body: the bytes at `at` give way to `with`.
@@ -83,6 +84,28 @@ pub fn stays_dated(place: &Place, form: Form) -> bool {
 #[must_use]
 pub fn verbatim(path: &str, query: Option<&str>) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// A query without the parameters of an AWS signature (`X-Amz-Signature` and its like): they prove who asks, as `Authorization` does.
+#[must_use]
+pub fn unsigned(query: &str) -> Cow<'_, str> {
+    const PARAMETERS: [&str; 7] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Security-Token",
+        "X-Amz-Signature",
+    ];
+    let is_of_one = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
+    };
+    if !query.split('&').any(|pair| is_of_one(&pair)) {
+        return Cow::Borrowed(query);
+    }
+    Cow::Owned(query.split('&').filter(|pair| !is_of_one(pair)).collect::<Vec<_>>().join("&"))
 }
 
 /// What a path segment may hold as it is (RFC 3986, 3.3).
@@ -164,6 +187,8 @@ pub fn stays_behind(name: &str, connection: Option<&str>) -> bool {
     HOP_BY_HOP.contains(&name)
         || CREDENTIALS.contains(&name)
         || is_ours(name)
+        // A socket's handshake is made anew for each hop.
+        || name.starts_with("sec-websocket-")
         || matches!(name, "expect" | "host" | "content-length" | "accept-encoding")
         || connection.is_some_and(|nominated| {
             nominated.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
@@ -171,7 +196,7 @@ pub fn stays_behind(name: &str, connection: Option<&str>) -> bool {
 }
 
 /// Headers that prove who asks; they go upstream only where the endpoint's credential is `passthrough`.
-pub const CREDENTIALS: [&str; 7] = [
+pub const CREDENTIALS: [&str; 9] = [
     "authorization",
     "api-key",
     "x-api-key",
@@ -179,6 +204,9 @@ pub const CREDENTIALS: [&str; 7] = [
     "cookie",
     "x-amz-security-token",
     "x-goog-api-key",
+    // Parts of an AWS signature, which are worth nothing without the others.
+    "x-amz-date",
+    "x-amz-content-sha256",
 ];
 
 const HOP_BY_HOP: [&str; 9] = [

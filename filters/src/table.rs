@@ -220,6 +220,12 @@ impl Table {
         (span.epoch, &self.cells[span.index[at] as usize])
     }
 
+    /// Which stretch of time with one table `now` is in: as long as this stays the same, so does what is allowed.
+    #[must_use]
+    pub fn span(&self, now: Timestamp) -> usize {
+        self.spans.partition_point(|span| span.from <= now)
+    }
+
     /// How many epochs there are.
     #[must_use]
     pub fn epochs(&self) -> u32 {

@@ -70,6 +70,8 @@ fn hear<'b>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'b [u
     for piece in pieces {
         fed += piece.len();
         let result = learner.feed(answer, piece, |learned| match learned {
+            // Items of an answer and what is sealed in it are many; the taxonomy's corpus has them.
+            Learned::Born(born, _) if matches!(born.kind.as_str(), "item" | "openai_seal" | "container") => {}
             Learned::Born(born, value) => {
                 heard.born.push((born.kind.to_string(), value.to_owned()));
                 heard.at.push(fed);
@@ -128,9 +130,7 @@ fn only_answers_that_can_be_read_are() {
 
 #[test]
 fn a_surface_without_births_has_no_learner() {
-    for surface in
-        ["openai.chat.create", "openai.embeddings.create", "openai.responses.get", "openai.responses.compact"]
-    {
+    for surface in ["openai.embeddings.create", "openai.moderations.create", "openai.models.list"] {
         assert!(answer(surface).is_none(), "{surface}");
     }
 }

@@ -14,11 +14,12 @@ const OF_THE_CONTRACT: [Reason; 6] = [
 ];
 
 /// What is over after a while.
-const PASSING: [Reason; 5] = [
+const PASSING: [Reason; 6] = [
     Reason::OwnerUnavailable,
     Reason::PinsUnavailable,
     Reason::EndpointsDown,
     Reason::Overloaded,
+    Reason::Draining,
     Reason::EpochBoundary,
 ];
 

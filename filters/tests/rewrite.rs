@@ -4,7 +4,9 @@
 use riparian_config::{Config, EndpointName};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::{Place, Policy, takes_model};
-use riparian_filters::rewrite::{ModelSpan, Splice, splice, stays_behind, stays_dated, target, verbatim};
+use riparian_filters::rewrite::{
+    ModelSpan, Splice, splice, stays_behind, stays_dated, target, unsigned, verbatim,
+};
 use riparian_filters::scan::Scanner;
 
 const CONFIG: &str = r#"
@@ -174,6 +176,17 @@ fn an_operation_that_is_not_recognised_goes_as_it_came() {
     assert_eq!(verbatim("/v9", Some("")), "/v9?");
 }
 
+#[test]
+fn a_signature_in_the_query_stays_behind() {
+    let signed = "a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20261121&x-amz-date=1&X-Amz-Expires=60&\
+        X-Amz-SignedHeaders=host&b&X-Amz-Security-Token=t&X-Amz-Signature=0&&X-Amz-Target=c";
+    assert_eq!(unsigned(signed), "a=1&b&&X-Amz-Target=c");
+    assert_eq!(unsigned("X-Amz-Signature"), "");
+    for kept in ["", "&", "a=X-Amz-Signature", "X-Amz-Signatures=1"] {
+        assert_eq!(unsigned(kept), kept);
+    }
+}
+
 /// The body that `endpoint` sees, put together as the proxy does: scan, splice, and nothing else.
 fn body(policy: &Policy, endpoint: &str, path: &str, body: &str) -> String {
     let recognised = policy.named("POST", path).expect("known");
@@ -270,6 +283,9 @@ fn what_stays_behind_and_what_goes_on() {
         "authorization",
         "api-key",
         "x-api-key",
+        "x-amz-date",
+        "x-amz-content-sha256",
+        "x-amz-security-token",
         "cookie",
         "proxy-authorization",
         "host",

@@ -1,4 +1,4 @@
-//! Heads, answers and event streams against their references: a short run of the fuzz targets, whose bodies these are, with a seeded generator.
+//! Heads, frames, answers and event streams against their references: a short run of the fuzz targets, whose bodies these are, with a seeded generator.
 
 #[path = "../fuzz/src/lib.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the fuzz crate's library; each test uses a part of it")]
@@ -26,6 +26,25 @@ fn fuzz_head_for_a_while() {
         runs += 1;
     }
     assert!(passed > runs / 10 && passed < runs, "heads that pass: {passed} of {runs}");
+}
+
+#[test]
+fn fuzz_frame_for_a_while() {
+    let (mut whole, mut faulty, mut runs) = (0, 0, 0);
+    for seed in seeds() {
+        let data = seeded(seed, 128);
+        let mut entropy = Entropy::new(&data);
+        let masked = entropy.once_in(2);
+        let bytes = fuzz::frame::stream(&mut entropy, masked);
+        let heard = fuzz::frame::agree(&bytes, &entropy.cuts(&bytes), masked);
+        whole += u64::from(!heard.faulty && heard.messages.len() > 2);
+        faulty += u64::from(heard.faulty);
+        runs += 1;
+    }
+    assert!(
+        whole > runs / 5 && faulty > runs / 10,
+        "of {runs}: {whole} are some messages, {faulty} are faulty"
+    );
 }
 
 #[test]
@@ -66,6 +85,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in 0..60_usize) {
         let at = at.min(bytes.len());
         fuzz::learn::agree(&bytes, &[at]);
+        fuzz::frame::agree(&bytes, &[at], at % 2 == 0);
         fuzz::eventstream::agree(&bytes, &[at]);
         fuzz::eventstream::unwrap(&bytes);
         fuzz::head::agree(&bytes, at);

@@ -5,7 +5,7 @@ use crate::endpoints::AtEndpoint;
 use crate::house::House;
 use crate::metrics::Outcome;
 use crate::observe::{Observer, observe};
-use crate::prepare::prepare;
+use crate::prepare::{prepare, prepare_socket};
 use crate::receive::{Received, Stop, receive};
 use crate::record::{DecisionId, Record};
 use crate::refuse::Refusal;
@@ -14,9 +14,10 @@ use crate::relay::head::{AnswerHead, RequestHead};
 use crate::relay::timer::Timer;
 use crate::relay::upstream::{Broken, Next, Upstream};
 use crate::settle::settle;
-use bytes::Bytes;
+use crate::socket;
 use http::header;
 use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::frame;
 use riparian_filters::policy::{EndpointId, Place};
 use riparian_filters::rewrite::{self, ModelSpan};
 use std::future::Future;
@@ -54,6 +55,12 @@ pub(crate) async fn carry(
     if house.is_draining() {
         client.close_behind();
     }
+    if let Client::Http1(_) = client
+        && frame::is_websocket(&head.headers)
+    {
+        let let_in = let_in.is_some();
+        return Box::pin(socket::carry(house, client, head, timer, record, (random, let_in))).await;
+    }
     let received = match &let_in {
         Some(_) => receive(house, client, head, timer, record, random).await,
         None => Err(Refusal::from(Reason::Overloaded).into()),
@@ -69,6 +76,11 @@ pub(crate) async fn carry(
         }
     };
     let carried = Carry { house, client, head, timer, record }.forward(received).await;
+    over(client, record, carried).await;
+}
+
+/// Writes down how a request ended, and tells a client that has not been told.
+pub(crate) async fn over(client: &mut Client<'_>, record: &mut Record, carried: Result<(), Failed>) {
     match carried {
         Ok(()) => record.outcome = outcome(record.status),
         Err(Failed::Gone) => {
@@ -86,7 +98,13 @@ pub(crate) async fn carry(
     }
 }
 
-async fn refuse(client: &mut Client<'_>, record: &mut Record, refusal: &Refusal, outcome: Outcome) {
+/// Answers with a refusal.
+pub(crate) async fn refuse(
+    client: &mut Client<'_>,
+    record: &mut Record,
+    refusal: &Refusal,
+    outcome: Outcome,
+) {
     record.reason = refusal.reason;
     record.outcome = outcome;
     record.status = refusal.status;
@@ -107,7 +125,7 @@ fn outcome(status: u16) -> Outcome {
 }
 
 /// What a request that reached no endpoint is told. A pinned one waits for its owner; nobody stands in.
-fn told(record: &Record, reason: Reason) -> Reason {
+pub(crate) fn told(record: &Record, reason: Reason) -> Reason {
     match (&record.decision, reason) {
         (Some(decision), Reason::UpstreamConnect) if matches!(decision.verdict, Verdict::Hold(_)) => {
             Reason::OwnerUnavailable
@@ -118,7 +136,7 @@ fn told(record: &Record, reason: Reason) -> Reason {
 
 /// Why a request was not carried to its end.
 #[derive(Debug)]
-enum Failed {
+pub(crate) enum Failed {
     /// The client went away, or cannot be written to.
     Gone,
     /// The answer broke off after its head was passed on.
@@ -144,10 +162,10 @@ enum Attempt {
 }
 
 /// An answer's head, where it comes from, and what counts it there.
-struct Answer {
-    upstream: Upstream,
-    head: AnswerHead,
-    at: AtEndpoint,
+pub(crate) struct Answer {
+    pub(crate) upstream: Upstream,
+    pub(crate) head: AnswerHead,
+    pub(crate) at: AtEndpoint,
 }
 
 /// What came of work that the client's going away, or a deadline, can end.
@@ -158,28 +176,31 @@ enum Watched<T> {
 }
 
 /// One request on its way.
-struct Carry<'a, 'c, 'h> {
-    house: &'h House,
-    client: &'a mut Client<'c>,
-    head: &'a RequestHead,
-    timer: &'a mut Timer,
-    record: &'a mut Record,
+pub(crate) struct Carry<'a, 'c, 'h> {
+    pub(crate) house: &'h House,
+    pub(crate) client: &'a mut Client<'c>,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) timer: &'a mut Timer,
+    pub(crate) record: &'a mut Record,
 }
 
 impl Carry<'_, '_, '_> {
-    /// Stage 8, select: tries the verdict's endpoints in their order, and no other.
     async fn forward(mut self, received: Received) -> Result<(), Failed> {
+        let (answer, endpoint) = self.reach(&received).await?;
+        // Nothing is sent again once there is an answer.
+        drop(received);
+        self.relay(answer, endpoint).await
+    }
+
+    /// Stage 8, select: tries the verdict's endpoints in their order, and no other, until one answers.
+    pub(crate) async fn reach(&mut self, received: &Received) -> Result<(Answer, EndpointId), Failed> {
         let mut chosen = 0;
         loop {
             let endpoint = self.verdict().endpoints()[chosen];
             self.record.endpoint = Some(endpoint);
             self.record.attempts += 1;
-            let again = match self.ask(endpoint, &received).await {
-                Ok(answer) => {
-                    // Nothing is sent again once there is an answer.
-                    drop(received);
-                    return self.relay(answer, endpoint).await;
-                }
+            let again = match self.ask(endpoint, received).await {
+                Ok(answer) => return Ok((answer, endpoint)),
                 Err(Attempt::Over(failed)) => return Err(failed),
                 // Nothing was sent, so another endpoint of the same set may be tried.
                 Err(Attempt::NotReached(reason)) => {
@@ -242,21 +263,30 @@ impl Carry<'_, '_, '_> {
         let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
         let due = Instant::now() + place.timeouts().first_byte;
         let address = ready.state.address().ok_or(Attempt::NotReached(Reason::UpstreamConnect))?;
-        let connected =
-            self.watch(due, Upstream::connect(&self.house.connector, place, ready, address)).await?;
+        let connector = &self.house.connector;
+        let connected = match &received.socket {
+            None => self.watch(due, Upstream::connect(connector, place, ready, address)).await?,
+            Some(_) => self.watch(due, Box::pin(Upstream::dial(connector, place, ready, address))).await?,
+        };
         let (mut upstream, reused) = connected.map_err(Attempt::NotReached)?;
         ready.state.connected();
         let at = AtEndpoint::begin(&ready.state);
 
         let splice = rewrite::splice(place, self.record.model.as_deref(), span_for(received, place));
         let body = received.body.spliced(splice.as_ref());
-        let bytes = body.iter().map(|chunk: &Bytes| chunk.len() as u64).sum();
-        let request = prepare(self.record, endpoint, bytes, self.head)
-            .ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
+        let request = match &received.socket {
+            None => prepare(self.record, endpoint, &body, self.head),
+            Some(asking) => prepare_socket(self.record, endpoint, self.head, asking),
+        };
+        let request = request.ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
         let broken = |_| Attempt::Broken(reused);
         self.watch(due, upstream.send(request, &body)).await?.map_err(broken)?;
         loop {
             let head = self.watch(due, upstream.head()).await?.map_err(broken)?;
+            let switched = received.socket.as_ref().is_some_and(|asking| asking.is_accepted(&head));
+            if switched {
+                return Ok(Answer { upstream, head, at });
+            }
             if !answer::is_sound(&head) {
                 return Err(Attempt::Over(Failed::Unanswered(Reason::UpstreamReset)));
             }
@@ -281,7 +311,7 @@ impl Carry<'_, '_, '_> {
     }
 
     /// Stages 10 and 11: passes the answer on, and reads along.
-    async fn relay(self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
+    pub(crate) async fn relay(self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
         let Answer { mut upstream, mut head, at: _at } = answer;
         let without_body = upstream.begin(&head, &self.head.method);
         answer::strip(&mut head.lines);

@@ -2,10 +2,12 @@
 //!
 //! A value is bound to its endpoint and attached after the last choice of peer; it is never shown, logged or part of `Debug`.
 
+use crate::sigv4::Signer;
 use http::{HeaderName, HeaderValue, header};
 use riparian_config::{Credential, Endpoint, SecretRef};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// What proves to one endpoint who asks.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub enum Proof {
     Passthrough,
     /// This header is sent; its value is marked sensitive.
     Header(HeaderName, HeaderValue),
+    /// Each request is signed anew.
+    SigV4(Arc<Signer>),
 }
 
 impl fmt::Debug for Proof {
@@ -24,6 +28,7 @@ impl fmt::Debug for Proof {
             Self::None => f.write_str("None"),
             Self::Passthrough => f.write_str("Passthrough"),
             Self::Header(name, _) => write!(f, "Header({name}, ..)"),
+            Self::SigV4(signer) => signer.fmt(f),
         }
     }
 }
@@ -53,6 +58,7 @@ pub fn proof(endpoint: &Endpoint, secrets: &Secrets) -> Result<Proof, SecretFaul
     let (reference, name) = match &endpoint.credential {
         Credential::None => return Ok(Proof::None),
         Credential::Passthrough => return Ok(Proof::Passthrough),
+        Credential::SigV4(sigv4) => return Ok(Proof::SigV4(Arc::new(Signer::read(sigv4, secrets)?))),
         Credential::ApiKey(reference) => (reference, endpoint.dialect.key_header()),
         Credential::Bearer(reference) => (reference, None),
     };
@@ -89,6 +95,18 @@ impl Secrets {
     #[must_use]
     pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { given: variables.into_iter().collect() }
+    }
+
+    /// Whether there is anything to be read where a variable may be unset. An empty one is as good as unset, as AWS's tools have it.
+    #[must_use]
+    pub fn is_set(&self, reference: &SecretRef) -> bool {
+        match reference {
+            SecretRef::Env(name) => match self.given.get(name) {
+                Some(given) => !given.is_empty(),
+                None => std::env::var_os(name).is_some_and(|value| !value.is_empty()),
+            },
+            SecretRef::File(_) => true,
+        }
     }
 
     /// Reads a secret's value.

@@ -8,6 +8,7 @@ use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use pingora_core::connectors::http::v2::Connector;
+use riparian_config::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +34,17 @@ pub struct House {
     pub draining: watch::Sender<bool>,
     /// The same, to be asked without a lock.
     pub drains: AtomicBool,
+    /// Changes when what the contract allows may have changed: at a reload, and where a span of its table begins. Sockets look again
+    /// then.
+    pub(crate) terms: watch::Sender<u64>,
     /// Makes connections to endpoints that speak TLS or HTTP/2.
     pub(crate) connector: Connector,
     /// False until listeners are bound.
     pub ready: AtomicBool,
 }
+
+/// How often the wall clock is compared with the boundaries of the terms: sockets are to end within a second.
+const TERMS_EVERY: Duration = Duration::from_millis(100);
 
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,6 +88,31 @@ impl House {
                 _ = draining.changed() => return,
             }
         }
+    }
+
+    /// Has sockets look again whenever what the contract allows may have changed; also while the process drains.
+    pub(crate) async fn mind_terms(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(TERMS_EVERY);
+        let mut span = self.span();
+        loop {
+            tick.tick().await;
+            // By the wall clock each time: one that jumps has jumped into another span, too.
+            let now = self.span();
+            if std::mem::replace(&mut span, now) != now {
+                self.look_again();
+            }
+        }
+    }
+
+    /// Which configuration is in force, and which span of its table.
+    fn span(&self) -> (u64, usize) {
+        let snapshot = self.snapshot.load();
+        (snapshot.generation, snapshot.policy.table.span(Timestamp::now()))
+    }
+
+    /// Has every socket look whether it is still allowed.
+    pub(crate) fn look_again(&self) {
+        self.terms.send_modify(|changes| *changes += 1);
     }
 
     /// Says of each endpoint whether it is up; one that has been down long enough to be tried again counts as up.

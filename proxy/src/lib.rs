@@ -13,10 +13,10 @@
 //! | 3 | **scan** | what does the body say of state? | [`read`], [`riparian_filters::scan`] | the body, bounded in time and bytes |
 //! | 4 | **classify** | how much state, and which handles? | [`riparian_filters::classify`] | no |
 //! | 5 | **identify** | which session, whose? | [`riparian_filters::identify`] | no |
-//! | 6 | **recall** | where does that state live? | [`pins`]; skipped when there is no handle | no |
+//! | 6 | **recall** | where does that state live? | [`pins`]; skipped when there is no handle | the store, with a timeout |
 //! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
 //! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`carry`] | no |
-//! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`] | no |
+//! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`], [`sigv4`] | no |
 //! | 10 | **relay** | bytes both ways | [`carry`], [`relay`], [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`] | never: a queue |
@@ -24,6 +24,8 @@
 //! A refusal at any stage leaves by one door ([`refuse`]) and still settles. A retry returns to **select** with the *same*
 //! verdict: the candidate set is computed before any balancing, and retry and failover walk along it and know nothing
 //! else. An empty set is a refusal.
+//!
+//! A WebSocket is one request, too; what is said on it goes through stages 3 to 7 message by message ([`socket`]).
 
 #![allow(
     rustdoc::private_intra_doc_links,
@@ -55,5 +57,7 @@ pub mod refuse;
 mod relay;
 pub mod server;
 pub mod settle;
+pub mod sigv4;
 pub mod snapshot;
+mod socket;
 mod workers;

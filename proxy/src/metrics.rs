@@ -4,6 +4,10 @@
 //! path. Handles are held: a request touches counters that it has in hand, and no lock. The registry belongs to one house,
 //! so that several can live in one process.
 
+mod pins;
+
+pub use pins::{Operation, PinMetrics};
+
 use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -96,10 +100,8 @@ pub struct Metrics {
     streams_open: Gauge,
     connections_open: Gauge,
     held_bytes: Gauge,
-    /// Pins in the table.
-    pub pins: Gauge,
-    /// Pins that went before their time, because the table was full.
-    pub pins_evicted: Counter,
+    /// The pin store.
+    pub pins: PinMetrics,
     /// Handles that were learned from answers.
     pub handles_learned: Counter,
     /// Answers in which handles were due and could not be read.
@@ -170,8 +172,7 @@ impl Metrics {
             streams_open: registry.gauge("riparian_streams_open", vec![]),
             connections_open: registry.gauge("riparian_connections_open", vec![]),
             held_bytes: registry.gauge("riparian_held_bytes", vec![]),
-            pins: registry.gauge("riparian_pins", vec![]),
-            pins_evicted: registry.counter("riparian_pins_evicted_total", vec![]),
+            pins: PinMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
             answers_unread: registry.counter("riparian_answers_unread_total", vec![]),
             decision_seconds: registry.histogram("riparian_decision_seconds", vec![]),
@@ -303,6 +304,11 @@ fn describe(recorder: &PrometheusRecorder) {
         ("riparian_request_bytes_total", "Bytes of request bodies, by the cloud that they went to."),
         ("riparian_response_bytes_total", "Bytes of answers' bodies, by the cloud that they came from."),
         ("riparian_pins_evicted_total", "Pins that went before their time because the table was full."),
+        ("riparian_pins_operations_total", "What the pin store was asked, and what came of it."),
+        (
+            "riparian_pins_journal_rewrites_total",
+            "Times the pin journal was written anew, whole: too many changes at once, or a disk that failed.",
+        ),
         ("riparian_handles_learned_total", "Handles learned from answers."),
         ("riparian_answers_unread_total", "Answers in which handles were due and could not be read."),
         ("riparian_retries_total", "Further attempts inside a candidate set."),
@@ -317,7 +323,11 @@ fn describe(recorder: &PrometheusRecorder) {
         ("riparian_streams_open", "Requests being carried."),
         ("riparian_connections_open", "Client connections."),
         ("riparian_held_bytes", "Bytes of request bodies held for the decision and for replay."),
-        ("riparian_pins", "Pins in the table."),
+        ("riparian_pins", "Pins in memory; those of a Redis are not counted."),
+        (
+            "riparian_pins_breaker",
+            "0 while the Redis of the pins is asked, 2 while it is left alone, 1 when one question is to try it.",
+        ),
         ("riparian_endpoint_up", "1 while the endpoint counts as up."),
         ("riparian_config_info", "1 at the hash of the configuration in force."),
         (
@@ -334,6 +344,10 @@ fn describe(recorder: &PrometheusRecorder) {
     }
     let histograms = [
         ("riparian_decision_seconds", "From a request's arrival to its decision, the body included."),
+        (
+            "riparian_pins_seconds",
+            "What a question to the Redis of the pins took, or a batch of their journal, by operation.",
+        ),
         ("riparian_first_byte_seconds", "From a request's arrival to its answer's first byte, by cloud."),
         ("riparian_request_seconds", "From a request's arrival to its answer's end, by cloud."),
     ];

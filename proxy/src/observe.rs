@@ -11,6 +11,7 @@ use riparian_config::{Grade, Namespace, Timestamp};
 use riparian_filters::identify::{PinKey, Tenant};
 use riparian_filters::learn::{Answer, Learned, Learner};
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Births of one piece of an answer.
@@ -23,6 +24,40 @@ pub(crate) struct Observer {
     /// Pins of this answer, should it say at its end that it was not stored.
     born: SmallVec<[PinKey; 2]>,
     not_stored: bool,
+    /// What was born on a socket is good on it, stored or not.
+    own: Option<Own>,
+}
+
+/// The newest handles that were born on one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Own(VecDeque<PinKey>);
+
+/// Handles that a socket remembers; 16 bytes each. Endpoints keep the newest response of each of 32 lanes.
+const OWN_MAX: usize = 256;
+
+impl Own {
+    /// Whether it is one of them.
+    pub(crate) fn has(&self, key: PinKey) -> bool {
+        self.0.iter().rev().any(|own| *own == key)
+    }
+
+    fn add(&mut self, key: PinKey) {
+        if self.has(key) {
+            return;
+        }
+        if self.0.len() == OWN_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(key);
+    }
+}
+
+/// Begins to watch what a socket's endpoint says, if handles are due in it.
+pub(crate) fn observe_socket(record: &Record) -> Option<Observer> {
+    let answer = record.snapshot.policy.answer(record.surface?)?;
+    let not_stored = keeps_nothing(record);
+    let own = Some(Own::default());
+    Some(Observer { learner: Learner::socket(answer), born: SmallVec::new(), not_stored, own })
 }
 
 /// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state or something is
@@ -56,7 +91,7 @@ pub(crate) async fn observe(house: &House, record: &Record, response: &AnswerHea
         tracing::warn!(decision = %record.id, "an answer in which handles are due is encoded, or of a type that is not read");
     }
     let not_stored = keeps_nothing(record);
-    Some(Observer { learner: learner?, born: SmallVec::new(), not_stored })
+    Some(Observer { learner: learner?, born: SmallVec::new(), not_stored, own: None })
 }
 
 /// Whether the endpoint's account keeps nothing.
@@ -78,7 +113,7 @@ impl Observer {
     fn read(&mut self, house: &House, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
         let mut births = Births::new();
         let grade = record.grade();
-        let (born, not_stored) = (&mut self.born, &mut self.not_stored);
+        let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
         let keeps_nothing = *not_stored;
         let mut kinds: SmallVec<[&Namespace; 4]> = SmallVec::new();
         let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
@@ -86,10 +121,17 @@ impl Observer {
             Learned::NotStored => *not_stored = true,
             Learned::Expires(kind, text) => until.extend(left(text).map(|left| (kind.clone(), left))),
             Learned::Born(due, handle) => {
-                if !due.always && (keeps_nothing || grade < Grade::Creates) {
+                let lives = due.always || !(keeps_nothing || grade < Grade::Creates);
+                if !lives && own.is_none() {
                     return;
                 }
                 let Some(one) = birth(record, &due.kind, handle) else { return };
+                if let Some(own) = own {
+                    own.add(one.key);
+                }
+                if !lives {
+                    return;
+                }
                 if !due.always {
                     born.push(one.key);
                 }
@@ -109,6 +151,21 @@ impl Observer {
             tracing::warn!(decision = %record.id, %error, "an answer in which handles are due cannot be read");
         }
         births
+    }
+
+    /// Whether a handle was born on this socket.
+    pub(crate) fn owns(&self, key: PinKey) -> bool {
+        self.own.as_ref().is_some_and(|own| own.has(key))
+    }
+
+    /// A message of a socket is over. What it did not store leads nowhere but to the socket itself.
+    pub(crate) async fn end_of_message(&mut self, house: &House, record: &Record) {
+        self.learner.end_of_message();
+        let keeps_nothing = keeps_nothing(record);
+        if std::mem::replace(&mut self.not_stored, keeps_nothing) && !self.born.is_empty() {
+            forget(house, record, &self.born).await;
+        }
+        self.born.clear();
     }
 
     /// The answer is over. What it did not store leads nowhere.

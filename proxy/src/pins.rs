@@ -1,16 +1,31 @@
-//! Pins: where state lives. In memory, bounded, swept.
+//! Pins: where state lives. Kept in memory, in memory with a journal behind it, or in a Redis that replicas share.
 //!
 //! A key is a digest of tenant, kind and handle (`riparian_filters::identify`), so that a handle of another tenant is not in the
-//! table at all and cannot be told from an unknown one. Lookups touch one shard; a request without a handle touches
-//! none. A pin is never changed once written: the same handle born twice keeps its first owner, since no endpoint
-//! mints another's handle.
+//! store at all and cannot be told from an unknown one. A pin is never changed once written: the same handle born twice
+//! keeps its first owner, since no endpoint mints another's handle, and a name that clients assert is bound once. Requests
+//! without a handle never come here. What a store cannot say is a [`StoreFault`], and never an absent pin: the request is
+//! refused, because a guess could reach the wrong cloud.
+//!
+//! | store | survives a restart | shared | a question costs | bounded by |
+//! |---|---|---|---|---|
+//! | memory | no | no | one shard's lock | `max`, `per_tenant` |
+//! | journal | yes, also a kill, but for the last 100 ms | no | the same | the same |
+//! | redis | yes | by replicas | one round trip, `within` | the Redis' `maxmemory` |
 
-use crate::locks::{Map, Mutex};
-use metrics::{Counter, Gauge};
-use riparian_config::{CloudName, EndpointName, Pins};
-use riparian_filters::identify::{PinKey, SessionId, Tenant};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod breaker;
+mod fault;
+mod journal;
+mod redis;
+mod table;
+mod value;
+
+pub use fault::{OpenFault, StoreFault};
+
+use crate::credentials::Secrets;
+use crate::metrics::{Operation, PinMetrics};
+use riparian_config::{CloudName, EndpointName, Pins, Store};
+use riparian_filters::identify::{Keys, PinKey, SessionId, Tenant};
+use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
 /// Where a handle's state lives.
@@ -26,245 +41,204 @@ pub struct Pin {
     pub epoch: u32,
 }
 
-/// How long a pin is good.
+/// How long a handle lives where it was born. Its pin ends then, and never later than `sessions.pins.ttl` after its birth or,
+/// where use renews it, after its last use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
-    /// From its birth; `None`: as long as pins are kept.
+    /// From birth. `None`: as long as pins are kept.
     pub lives: Option<Duration>,
-    /// When nobody uses it; each use renews that.
+    /// From the last use; each recall renews it. `None`: use renews nothing.
     pub idle: Option<Duration>,
 }
 
-/// A pin that is to be written.
-#[derive(Clone, Debug)]
+/// A handle that was just learned, or that a client asserts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Born {
-    /// The handle.
+    /// Which.
     pub key: PinKey,
     /// Where it lives.
     pub pin: Pin,
-    /// How long it is good.
+    /// How long.
     pub life: Life,
 }
 
-/// The store cannot be asked.
-#[derive(Debug)]
-pub struct StoreFault;
+/// What a question found, in the order in which it was asked.
+pub type Recalled = SmallVec<[Option<Pin>; 4]>;
 
-impl std::fmt::Display for StoreFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the pin store cannot be asked")
-    }
+/// A pin store.
+#[derive(Debug)]
+pub struct PinStore {
+    backend: Backend,
+    metrics: PinMetrics,
 }
 
-/// Temporary, until the stores land.
 #[derive(Debug)]
-pub struct PinStore(PinTable);
+enum Backend {
+    Memory(table::Table),
+    Journal(journal::Journal),
+    Redis(redis::Redis),
+}
+
+/// A store that is about to open: whether it has a key of its own must be known before anything is digested.
+#[derive(Debug)]
+pub struct Opening(Choice);
+
+#[derive(Debug)]
+enum Choice {
+    Memory,
+    Journal(journal::Opened),
+    Redis(riparian_config::Redis),
+}
+
+impl Opening {
+    /// Takes hold of the store's file, where it has one.
+    ///
+    /// # Errors
+    /// When the journal cannot be had: another process has it, it is damaged, or its directory cannot be written.
+    pub fn begin(store: &Store) -> Result<Self, OpenFault> {
+        Ok(Self(match store {
+            Store::Memory => Choice::Memory,
+            Store::Journal(path) => Choice::Journal(journal::Opened::begin(path)?),
+            Store::Redis(redis) => Choice::Redis(redis.clone()),
+        }))
+    }
+
+    /// The key of all digests, where the configuration has none: the journal keeps the one that it was begun with, or else
+    /// there is a new one.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written.
+    pub fn key(&self) -> Result<Keys, OpenFault> {
+        match &self.0 {
+            Choice::Journal(opened) => opened.key(),
+            Choice::Memory | Choice::Redis(_) => Ok(Keys::new(rand::random())),
+        }
+    }
+
+    /// Opens the store: a journal is read back, a Redis is connected to. A Redis that is not there yet is no fault.
+    ///
+    /// # Errors
+    /// When the journal was written under another key or is damaged, a secret cannot be had, or no thread can be had.
+    pub async fn open(
+        self,
+        limits: Pins,
+        keys: &Keys,
+        secrets: &Secrets,
+        metrics: PinMetrics,
+    ) -> Result<PinStore, OpenFault> {
+        let backend = match self.0 {
+            Choice::Memory => Backend::Memory(table::Table::new(limits, metrics.clone())),
+            Choice::Journal(opened) => Backend::Journal(opened.open(&limits, keys, metrics.clone())?),
+            Choice::Redis(config) => {
+                Backend::Redis(redis::Redis::open(&config, limits.ttl, keys, secrets, metrics.clone()).await?)
+            }
+        };
+        Ok(PinStore { backend, metrics })
+    }
+}
 
 impl PinStore {
-    /// An empty one.
+    /// A store of this process' memory.
     #[must_use]
-    pub fn new(limits: Pins, gauge: Gauge, evicted: Counter) -> Self {
-        Self(PinTable::new(limits, gauge, evicted))
+    pub fn memory(limits: Pins, metrics: PinMetrics) -> Self {
+        Self { backend: Backend::Memory(table::Table::new(limits, metrics.clone())), metrics }
     }
-    /// Asks.
-    pub async fn recall(&self, keys: &[PinKey]) -> Result<smallvec::SmallVec<[Option<Pin>; 4]>, StoreFault> {
-        Ok(keys.iter().map(|key| self.0.recall(*key, Instant::now())).collect())
+
+    /// Where these handles live, in their order; those that are known and whose life renews by use are renewed.
+    ///
+    /// # Errors
+    /// When the store cannot say, also of one of them.
+    pub async fn recall(&self, keys: &[PinKey]) -> Result<Recalled, StoreFault> {
+        let recalled = match self.local() {
+            Ok(table) => Ok(keys.iter().map(|key| table.recall(*key, table.now())).collect()),
+            Err(redis) => Box::pin(redis.recall(keys)).await,
+        };
+        self.counted(Operation::Recall, recalled)
     }
-    /// Learns.
+
+    /// Remembers where handles of `tenant` live, and returns how many were new; a known, living one keeps its first owner.
+    /// Over a limit the oldest go: the tenant's own first, then anybody's.
+    ///
+    /// # Errors
+    /// When the store cannot be reached in time; then some of them may have been written.
     pub async fn learn(&self, tenant: Tenant, born: &[Born]) -> Result<u64, StoreFault> {
-        Ok(born
-            .iter()
-            .filter(|born| {
-                let lives = born.life.idle.or(born.life.lives).unwrap_or(self.0.ttl());
-                self.0.learn(born.key, tenant, born.pin.clone(), Instant::now() + lives)
-            })
-            .count() as u64)
+        if born.is_empty() {
+            return Ok(0);
+        }
+        let learned = match self.local() {
+            Ok(table) => Ok(born.iter().map(|born| u64::from(table.learn(tenant, born, table.now()))).sum()),
+            Err(redis) => Box::pin(redis.learn(tenant, born)).await,
+        };
+        self.counted(Operation::Learn, learned)
     }
-    /// Binds.
+
+    /// Binds a name that a client asserts, unless it is bound: of many that try, over all replicas, one is the first. Returns
+    /// the pin that is in force, ours or the earlier one.
+    ///
+    /// # Errors
+    /// When the store cannot be reached in time; then it may be bound.
     pub async fn bind(&self, tenant: Tenant, born: Born) -> Result<Pin, StoreFault> {
-        self.learn(tenant, std::slice::from_ref(&born)).await?;
-        Ok(self.0.recall(born.key, Instant::now()).unwrap_or(born.pin))
+        let bound = match self.local() {
+            Ok(table) => Ok(table.bind(tenant, &born, table.now())),
+            Err(redis) => Box::pin(redis.bind(tenant, born)).await,
+        };
+        self.counted(Operation::Bind, bound)
     }
-    /// Forgets.
+
+    /// Forgets handles, known or not.
+    ///
+    /// # Errors
+    /// When the store cannot be reached in time.
     pub async fn forget(&self, keys: &[PinKey]) -> Result<(), StoreFault> {
-        keys.iter().for_each(|key| self.0.forget(*key));
-        Ok(())
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let forgotten = match self.local() {
+            Ok(table) => {
+                keys.iter().for_each(|key| table.forget(*key));
+                Ok(())
+            }
+            Err(redis) => Box::pin(redis.forget(keys)).await,
+        };
+        self.counted(Operation::Forget, forgotten)
     }
-    /// Sweeps.
+
+    /// Forgets what has expired, and returns how many pins that were. A Redis does that by itself.
     pub fn sweep(&self, now: Instant) -> usize {
-        self.0.sweep(now)
+        self.local().map_or(0, |table| table.sweep(table.at(now)))
     }
-    /// Counts.
+
+    /// How many pins there are; 0 for a Redis, which is not asked.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.0.len()
-    }
-    /// None.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// The table.
-#[derive(Debug)]
-pub struct PinTable {
-    pins: Map<PinKey, (Tenant, Pin, Instant)>,
-    tenants: Map<Tenant, Own>,
-    /// All keys, oldest first, those that were forgotten since included. Only births and the sweep take it.
-    births: Mutex<VecDeque<(Instant, PinKey)>>,
-    count: AtomicU64,
-    limits: Pins,
-    gauge: Gauge,
-    evicted: Counter,
-}
-
-/// A tenant's own pins.
-#[derive(Debug, Default)]
-struct Own {
-    /// Keys, oldest first, those that were forgotten since included; with one lifetime for all, oldest is also soonest
-    /// to expire.
-    keys: VecDeque<PinKey>,
-    /// How many of them are still in the table.
-    live: u64,
-}
-
-impl PinTable {
-    /// An empty table.
-    #[must_use]
-    pub fn new(limits: Pins, gauge: Gauge, evicted: Counter) -> Self {
-        Self {
-            pins: Map::default(),
-            tenants: Map::default(),
-            births: Mutex::default(),
-            count: AtomicU64::new(0),
-            limits,
-            gauge,
-            evicted,
-        }
+        self.local().map_or(0, table::Table::len)
     }
 
-    /// How long a pin is kept.
-    #[must_use]
-    pub fn ttl(&self) -> Duration {
-        self.limits.ttl
-    }
-
-    /// Where a handle lives, if it is known and has not expired.
-    #[must_use]
-    pub fn recall(&self, key: PinKey, now: Instant) -> Option<Pin> {
-        self.pins.get(&key).filter(|entry| entry.2 > now).map(|entry| entry.1.clone())
-    }
-
-    /// Remembers where a handle lives; false when that is known already. Over a limit the oldest pins go: the tenant's own
-    /// first, then anybody's.
-    pub fn learn(&self, key: PinKey, tenant: Tenant, pin: Pin, expires: Instant) -> bool {
-        match self.pins.entry(key) {
-            dashmap::Entry::Occupied(mut known) => {
-                // An expired pin that the sweep has not met yet gives way; a living one stays.
-                if known.get().2 > Instant::now() {
-                    return false;
-                }
-                known.insert((tenant, pin, expires));
-                drop(known);
-                let mut births = self.births.lock().expect("no holder of this lock panics");
-                births.push_back((expires, key));
-                return true;
-            }
-            dashmap::Entry::Vacant(place) => {
-                place.insert((tenant, pin, expires));
-            }
-        }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.bound_tenant(key, tenant);
-        let mut births = self.births.lock().expect("no holder of this lock panics");
-        births.push_back((expires, key));
-        while self.len() > self.limits.max {
-            let Some((_, oldest)) = births.pop_front() else { break };
-            if self.remove(oldest) {
-                self.evicted.increment(1);
-            }
-        }
-        // What was forgotten leaves its key behind; half of the queue is as much as that may come to.
-        if births.len() as u64 > 2 * self.len() + 1024 {
-            births.retain(|(_, key)| self.pins.contains_key(key));
-        }
-        drop(births);
-        self.show();
-        true
-    }
-
-    fn bound_tenant(&self, key: PinKey, tenant: Tenant) {
-        let mut own = self.tenants.entry(tenant).or_default();
-        own.keys.push_back(key);
-        own.live += 1;
-        while own.live > self.limits.per_tenant {
-            let Some(oldest) = own.keys.pop_front() else { break };
-            if self.pins.remove(&oldest).is_some() {
-                own.live -= 1;
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                self.evicted.increment(1);
-            }
-        }
-        if own.keys.len() as u64 > 2 * own.live + 64 {
-            own.keys.retain(|key| self.pins.contains_key(key));
-        }
-    }
-
-    /// Forgets a handle.
-    pub fn forget(&self, key: PinKey) {
-        if self.remove(key) {
-            self.show();
-        }
-    }
-
-    fn remove(&self, key: PinKey) -> bool {
-        let removed = self.pins.remove(&key);
-        removed.is_some_and(|(_, (tenant, ..))| {
-            self.uncount(tenant);
-            true
-        })
-    }
-
-    fn uncount(&self, tenant: Tenant) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut own) = self.tenants.get_mut(&tenant) {
-            own.live = own.live.saturating_sub(1);
-        }
-    }
-
-    /// Forgets what has expired, and returns how many pins that were.
-    pub fn sweep(&self, now: Instant) -> usize {
-        let mut swept = 0;
-        let mut births = self.births.lock().expect("no holder of this lock panics");
-        while births.front().is_some_and(|(expires, _)| *expires <= now) {
-            let Some((_, key)) = births.pop_front() else { break };
-            // A pin that was renewed under the same key stands further back in the queue.
-            if let Some((_, (tenant, ..))) = self.pins.remove_if(&key, |_, (_, _, expires)| *expires <= now) {
-                self.uncount(tenant);
-                swept += 1;
-            }
-        }
-        drop(births);
-        self.tenants.retain(|_, own| own.live > 0);
-        self.show();
-        swept
-    }
-
-    /// How many pins there are.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is none.
+    /// Whether there is none; of a Redis that is not known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn show(&self) {
-        #[allow(clippy::cast_precision_loss, reason = "a gauge of at most some millions")]
-        self.gauge.set(self.len() as f64);
+    /// Waits until everything so far is in the journal, at most some seconds. Blocks: for the end of a process.
+    pub fn flush(&self) {
+        if let Backend::Journal(journal) = &self.backend {
+            journal.flush();
+        }
+    }
+
+    /// Those that answer at once; a Redis is asked in a box, so that requests which do not ask one have no room for it in their
+    /// state.
+    fn local(&self) -> Result<&table::Table, &redis::Redis> {
+        match &self.backend {
+            Backend::Memory(table) => Ok(table),
+            Backend::Journal(journal) => Ok(journal.table()),
+            Backend::Redis(redis) => Err(redis),
+        }
+    }
+
+    fn counted<T>(&self, operation: Operation, done: Result<T, StoreFault>) -> Result<T, StoreFault> {
+        self.metrics.count(operation, done.as_ref().err().map_or("ok", StoreFault::outcome));
+        done
     }
 }

@@ -5,15 +5,19 @@ use crate::receive::asked;
 use crate::record::Record;
 use crate::relay::head::{RequestHead, write_line};
 use crate::relay::upstream::Outgoing;
+use crate::sigv4::Unsigned;
 use crate::snapshot::Snapshot;
+use crate::socket::Asking;
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use pingora_http::RequestHeader;
 use riparian_config::HttpVersion;
 use riparian_filters::identify::SESSION_TAG;
 use riparian_filters::policy::EndpointId;
 use riparian_filters::rewrite;
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 /// Room for a usual head.
 const HEAD: usize = 2048;
@@ -22,7 +26,7 @@ const HEAD: usize = 2048;
 pub(crate) fn prepare(
     record: &Record,
     endpoint: EndpointId,
-    body_bytes: u64,
+    body: &[Bytes],
     head: &RequestHead,
 ) -> Option<Outgoing> {
     let target = target(record, endpoint, head);
@@ -33,7 +37,7 @@ pub(crate) fn prepare(
             for part in [head.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }
-            lines(record, endpoint, body_bytes, head, |name, value| write_line(&mut out, name, value));
+            lines(record, endpoint, &target, body, head, |name, value| write_line(&mut out, name, value))?;
             out.extend_from_slice(b"\r\n");
             Some(Outgoing::Http1(out))
         }
@@ -41,23 +45,42 @@ pub(crate) fn prepare(
             // Scheme and authority come from the peer and `Host`.
             let mut out = RequestHeader::build(head.method.clone(), target.as_bytes(), None).ok()?;
             let mut whole = true;
-            lines(record, endpoint, body_bytes, head, |name, value| {
+            lines(record, endpoint, &target, body, head, |name, value| {
                 let name = HeaderName::from_bytes(name.as_bytes());
                 whole &= name.is_ok_and(|name| out.append_header(name, value).is_ok());
-            });
+            })?;
             whole.then(|| Outgoing::Http2(Box::new(out)))
         }
     }
 }
 
-/// Each header line that goes out. The credential comes last, when no other choice can follow.
+/// The same for a socket: a handshake of our own, without extensions, so that what is said on it can be read.
+pub(crate) fn prepare_socket(
+    record: &Record,
+    endpoint: EndpointId,
+    head: &RequestHead,
+    asking: &Asking,
+) -> Option<Outgoing> {
+    let mut out = Vec::with_capacity(HEAD);
+    let target = target(record, endpoint, head);
+    for part in ["GET ", &target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    lines(record, endpoint, &target, &[], head, |name, value| write_line(&mut out, name, value))?;
+    asking.lines(|name, value| write_line(&mut out, name, value));
+    out.extend_from_slice(b"\r\n");
+    Some(Outgoing::Http1(out))
+}
+
+/// Each header line that goes out. The credential comes last, when no other choice can follow. `None` when it cannot be made.
 fn lines(
     record: &Record,
     endpoint: EndpointId,
-    body_bytes: u64,
+    target: &str,
+    body: &[Bytes],
     head: &RequestHead,
     mut line: impl FnMut(&str, &[u8]),
-) {
+) -> Option<()> {
     let place = record.snapshot.policy.place(endpoint);
     let ready = record.snapshot.ready(endpoint);
     line(HOST.as_str(), place.authority.as_bytes());
@@ -66,16 +89,18 @@ fn lines(
     let nominated = nominated(head);
     let session = record.session_tag();
     let baggage = record.snapshot.policy.config.sessions.baggage && session.is_some();
-    for (name, value) in &head.headers {
+    let goes_on = |(name, _): &(&HeaderName, &HeaderValue)| {
         let name = name.as_str();
         let credential = passthrough && name == own;
         let replaced = baggage && name == "baggage";
-        if credential || !(replaced || rewrite::stays_behind(name, nominated.as_deref())) {
-            line(name, value.as_bytes());
-        }
+        credential || !(replaced || rewrite::stays_behind(name, nominated.as_deref()))
+    };
+    for (name, value) in head.headers.iter().filter(goes_on) {
+        line(name.as_str(), value.as_bytes());
     }
     // The answer must be readable, for handles are learned from it.
     line(ACCEPT_ENCODING.as_str(), b"identity");
+    let body_bytes: usize = body.iter().map(Bytes::len).sum();
     if body_bytes > 0 || has_body(&head.method) {
         line(CONTENT_LENGTH.as_str(), body_bytes.to_string().as_bytes());
     }
@@ -85,9 +110,19 @@ fn lines(
         }
         line(SESSION_TAG.as_str(), session.as_bytes());
     }
-    if let Proof::Header(name, value) = &ready.proof {
-        line(name.as_str(), value.as_bytes());
+    match &ready.proof {
+        Proof::None | Proof::Passthrough => {}
+        Proof::Header(name, value) => line(name.as_str(), value.as_bytes()),
+        Proof::SigV4(signer) => {
+            let request =
+                Unsigned { method: head.method.as_str(), authority: &place.authority, target, body };
+            let signature = signer.sign(request, head.headers.iter().filter(goes_on), SystemTime::now());
+            for (name, value) in signature.ok()? {
+                line(name, value.as_bytes());
+            }
+        }
     }
+    Some(())
 }
 
 /// A GET that asks `endpoint` for a handle; `path` has a `{}` in its place. It carries the endpoint's credential and nothing of the
@@ -105,14 +140,18 @@ pub(crate) fn question(
         percent_encoding::utf8_percent_encode(handle, percent_encoding::NON_ALPHANUMERIC).to_string();
     let target = format!("{base}{}", path.replacen("{}", &encoded, 1));
     let own = own_credential(head);
-    let credential = match &ready.proof {
-        Proof::None => None,
-        Proof::Passthrough => head.headers.get(own).map(|value| (own, value)),
-        Proof::Header(name, value) => Some((name.as_str(), value)),
+    let proof: Vec<(&str, HeaderValue)> = match &ready.proof {
+        Proof::None => Vec::new(),
+        Proof::Passthrough => head.headers.get(own).map(|value| (own, value.clone())).into_iter().collect(),
+        Proof::Header(name, value) => vec![(name.as_str(), value.clone())],
+        Proof::SigV4(signer) => {
+            let request = Unsigned { method: "GET", authority: &place.authority, target: &target, body: &[] };
+            signer.sign(request, std::iter::empty(), SystemTime::now()).ok()?
+        }
     };
     let mut lines =
         vec![(HOST.as_str(), place.authority.as_bytes()), (ACCEPT_ENCODING.as_str(), b"identity")];
-    lines.extend(credential.map(|(name, value)| (name, value.as_bytes())));
+    lines.extend(proof.iter().map(|(name, value)| (*name, value.as_bytes())));
     match place.endpoint.http_version {
         HttpVersion::Http1 => {
             let mut out = format!("GET {target} HTTP/1.1\r\n").into_bytes();
@@ -144,7 +183,8 @@ fn has_body(method: &Method) -> bool {
 
 fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
-    let (path, query) = (head.uri.path(), head.uri.query());
+    let query = head.uri.query().map(rewrite::unsigned);
+    let (path, query) = (head.uri.path(), query.as_deref());
     match policy.recognise(&asked(head)) {
         Some(recognised) => {
             rewrite::target(policy, policy.place(endpoint), &recognised, record.model.as_deref(), query)

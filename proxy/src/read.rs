@@ -26,7 +26,7 @@ thread_local! {
 pub(crate) struct Lent(Option<Box<Scanner<Arc<Watch>>>>);
 
 impl Lent {
-    fn take(watch: Arc<Watch>) -> Self {
+    pub(crate) fn take(watch: Arc<Watch>) -> Self {
         let free = FREE.with_borrow_mut(Vec::pop);
         Self(Some(match free {
             Some(mut scanner) => {
@@ -37,11 +37,16 @@ impl Lent {
         }))
     }
 
+    /// Whether what it has read is a whole body.
+    pub(crate) fn end(&self) -> Result<(), ScanError> {
+        self.scanner().end().map(drop)
+    }
+
     fn scanner(&self) -> &Scanner<Arc<Watch>> {
         self.0.as_deref().expect("taken only when dropped")
     }
 
-    fn scanner_mut(&mut self) -> &mut Scanner<Arc<Watch>> {
+    pub(crate) fn scanner_mut(&mut self) -> &mut Scanner<Arc<Watch>> {
         self.0.as_deref_mut().expect("taken only when dropped")
     }
 }
@@ -156,7 +161,8 @@ fn content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
     Ok(text)
 }
 
-fn unreadable(error: ScanError) -> Refusal {
+/// What a body that the scanner does not take is refused with.
+pub(crate) fn unreadable(error: ScanError) -> Refusal {
     let reason = if error.is_ambiguous() { Reason::BodyAmbiguous } else { Reason::BodyMalformed };
     Refusal::with(reason, error.to_string())
 }

@@ -40,12 +40,23 @@ pub(crate) fn identify(
     Cited { tenant, named, keys: handles.map(key).collect() }
 }
 
-/// Stages 7 and 8, the same for a live request and for `explain`. `known` is in the order of the handles.
+/// A connected socket, for what is said on it: a handle of every message, as it were, whose owner is the endpoint at its other end.
+#[derive(Clone, Copy)]
+pub(crate) struct Over<'s> {
+    pub(crate) endpoint: Owner,
+    pub(crate) session: SessionId,
+    /// Whether a handle was born on it; what is not stored is known nowhere else.
+    pub(crate) owns: &'s (dyn Fn(PinKey) -> bool + Sync),
+}
+
+/// Stages 7 and 8, the same for a live request and for `explain`. `known` is in the order of the handles; `over` is the socket's endpoint,
+/// where it is a socket's message.
 pub(crate) fn conclude(
     policy: &Policy,
     classified: &Classified<'_>,
     cited: &Cited,
     known: &[Known],
+    over: Option<Owner>,
     moment: Moment<'_>,
 ) -> Decision {
     let mut located: Option<Vec<u64>> = None;
@@ -69,6 +80,7 @@ pub(crate) fn conclude(
             }
             (None, Some(Mark::Sealed) | None) => Owner::Unknown,
         })
+        .chain(over)
         .collect();
     let lineage = known.iter().flatten().map(|(_, session)| *session).next();
     let recalled = Recalled { owners: &owners, located: located.as_deref(), lineage };
@@ -83,27 +95,34 @@ pub(crate) async fn recall(
     head: &RequestHead,
     classified: &Classified<'_>,
     cited: &Cited,
+    over: Option<Over<'_>>,
     moment: Moment<'_>,
 ) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
     let policy = &snapshot.policy;
+    let socket = over.map(|over| over.endpoint);
     if cited.keys.is_empty() {
-        return Ok((conclude(policy, classified, cited, &[], moment), SmallVec::new()));
+        return Ok((conclude(policy, classified, cited, &[], socket, moment), SmallVec::new()));
     }
     let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
     let mut known: SmallVec<[Known; 4]> =
         pins.iter().map(|pin| pin.as_ref().map(|pin| (owner(policy, pin), pin.session))).collect();
-    let mut decision = conclude(policy, classified, cited, &known, moment);
+    if let Some(over) = over {
+        for (known, _) in known.iter_mut().zip(&cited.keys).filter(|(_, key)| (over.owns)(**key)) {
+            *known = Some((over.endpoint, over.session));
+        }
+    }
+    let mut decision = conclude(policy, classified, cited, &known, socket, moment);
     if decision.verdict == Verdict::Refuse(Reason::UnknownHandle)
         && policy.config.sessions.unknown_handle == UnknownHandle::Ask
         && Box::pin(ask::ask(house, snapshot, head, classified, cited, &mut known, moment)).await?
     {
-        decision = conclude(policy, classified, cited, &known, moment);
+        decision = conclude(policy, classified, cited, &known, socket, moment);
     }
     // Another replica may have bound it in the meantime: then that is where it lives. Each round settles a handle at least.
     for _ in 0..=cited.keys.len() {
         match bind(&house.pins, policy, classified, cited, &mut known, &decision).await? {
             Bound::Here => return Ok((decision, known)),
-            Bound::Elsewhere => decision = conclude(policy, classified, cited, &known, moment),
+            Bound::Elsewhere => decision = conclude(policy, classified, cited, &known, socket, moment),
         }
     }
     Err(Reason::OwnersDiffer)

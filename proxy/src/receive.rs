@@ -10,6 +10,7 @@ use crate::relay::client::{BodyFault, Client};
 use crate::relay::head::{RequestHead, number};
 use crate::relay::held::Held;
 use crate::relay::timer::Timer;
+use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use riparian_config::{Balance, Timestamp};
 use riparian_filters::classify::{self, Body, Classified};
@@ -34,6 +35,16 @@ pub(crate) struct Received {
     pub(crate) span: ModelSpan,
     /// The form of the client's path, when it is recognised.
     pub(crate) form: Option<Form>,
+    /// What asks for a socket, when that is what is asked for.
+    pub(crate) socket: Option<Asking>,
+}
+
+impl Received {
+    /// A request for a socket, which has no body.
+    pub(crate) fn socket(house: &House, form: Form, asking: Asking) -> Self {
+        let (body, held) = (Held::default(), house.gate.hold());
+        Self { body, _held: held, span: ModelSpan::None, form: Some(form), socket: Some(asking) }
+    }
 }
 
 /// Why a request was not received.
@@ -67,8 +78,12 @@ pub(crate) async fn receive(
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     let form = recognised.as_ref().map(|recognised| recognised.form);
-    if let Some(day) = recognised.as_ref().and_then(|found| policy.surface(found.surface).retired.as_ref()) {
+    let surface = recognised.as_ref().map(|recognised| policy.surface(recognised.surface));
+    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
         return Err(Refusal::with(Reason::Retired, format!("on {day}")).into());
+    }
+    if surface.is_some_and(|surface| surface.socket.is_some()) {
+        return Err(Refusal::from(Reason::UpgradeRequired).into());
     }
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
@@ -77,31 +92,41 @@ pub(crate) async fn receive(
     let read = reader.finish()?;
 
     let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;
+    let span = read.span(recognised.as_ref(), policy);
+    decide(house, client, head, record, &classified, random).await?;
+    Ok(Received { body, _held: held, span, form, socket: None })
+}
+
+/// Stages 5 to 8, of a request that goes on or is refused; its record is filled in either way.
+pub(crate) async fn decide(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    record: &mut Record,
+    classified: &Classified<'_>,
+    random: [u8; 16],
+) -> Result<(), Refusal> {
+    let snapshot = Arc::clone(&record.snapshot);
+    let policy = &snapshot.policy;
     record.model = classified.model.as_deref().map(str::to_owned);
     record.handles = classified.handles.len();
-    let span = read.span(recognised.as_ref(), policy);
-
     let down = snapshot.down();
     let in_flight: SmallVec<[u32; 8]> = match policy.config.balance {
         Balance::Rendezvous => SmallVec::new(),
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let cited = identify(policy, &head.headers, client.last_tenant(), &classified);
-    let (decision, known) =
-        recall(house, &snapshot, head, &classified, &cited, moment).await.map_err(Refusal::from)?;
+    let cited = identify(policy, &head.headers, client.last_tenant(), classified);
+    let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
-    record.ends = ends(policy, &classified, &cited);
+    record.ends = ends(policy, classified, &cited);
     let refusal = match &decision.verdict {
-        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, &classified, &known)),
+        Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => None,
     };
     record.decision = Some(decision);
-    match refusal {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(Received { body, _held: held, span, form }),
-    }
+    refusal.map_or(Ok(()), Err)
 }
 
 /// A request's head as the decision sees it.
@@ -130,7 +155,7 @@ pub(crate) fn classified<'a>(
     }
 }
 
-fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
+pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
     head::check(&asked(head), head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
 }
 

@@ -31,6 +31,19 @@ impl fmt::Display for DecisionId {
     }
 }
 
+/// What a socket leaves behind besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketNotes {
+    /// The code that it was closed with, once it is; only where it was ever open.
+    pub close: Option<u16>,
+    /// The client's messages that went on.
+    pub received: u64,
+    /// Those that did not.
+    pub refused: u64,
+    /// The endpoint's messages.
+    pub sent: u64,
+}
+
 /// One request's record.
 #[derive(Debug)]
 pub struct Record {
@@ -66,6 +79,8 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// What was said on it, when it is a socket.
+    pub socket: SocketNotes,
     /// When its head was there.
     pub arrived: Instant,
     /// When it was decided.
@@ -95,6 +110,7 @@ impl Record {
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
+            socket: SocketNotes::default(),
             arrived,
             decided: None,
             first_byte: None,

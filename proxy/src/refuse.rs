@@ -102,6 +102,13 @@ impl Refusal {
             // RFC 9110, 15.5.22: the answer must say what to upgrade to; plain HTTP is what is on offer.
             lines.push(http::header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
         }
+        if matches!(self.reason, Reason::UpgradeRequired | Reason::SocketVersion) {
+            lines.push(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if self.reason == Reason::SocketVersion {
+            // RFC 6455, 4.4: the versions that are spoken.
+            lines.push(http::header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
         if self.reason == Reason::MethodRefused {
             lines.push(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
         }
@@ -117,7 +124,7 @@ impl Refusal {
         record: &Record,
         within: Duration,
     ) -> Result<(), Unreachable> {
-        if !client.has_read_body() || self.reason == Reason::UpgradeRefused {
+        if !client.has_read_body() || matches!(self.reason, Reason::UpgradeRefused | Reason::SocketVersion) {
             client.close_behind();
         }
         let (head, body) = self.answer(record);

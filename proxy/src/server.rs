@@ -7,7 +7,7 @@ use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
 use crate::http2::Http2App;
 use crate::metrics::Metrics;
-use crate::pins::PinStore;
+use crate::pins::{OpenFault, Opening};
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
 use crate::workers::Workers;
@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v2::Connector;
 use pingora_core::listeners::tls::Acceptor;
-use riparian_config::{Config, Faults, Listener, ListenerProtocol};
+use riparian_config::{Config, Faults, Listener, ListenerProtocol, Store};
 use riparian_filters::identify::Keys;
 use std::fmt;
 use std::net::SocketAddr;
@@ -54,6 +54,8 @@ pub enum StartFault {
     Snapshot(Vec<SnapshotFault>),
     /// The session key cannot be had.
     Key(SecretFault),
+    /// The pin store does not open.
+    Pins(OpenFault),
     /// An address cannot be listened on.
     Bind(String, SocketAddr, std::io::Error),
     /// A listener's certificate cannot be used.
@@ -78,6 +80,7 @@ impl fmt::Display for StartFault {
                 Ok(())
             }
             Self::Key(fault) => write!(f, "sessions.key: {fault}"),
+            Self::Pins(fault) => write!(f, "{fault}"),
             Self::Bind(name, address, error) => {
                 write!(f, "listener {name}: cannot listen on {address}: {error}")
             }
@@ -119,7 +122,8 @@ impl Running {
         Self::start_with(text, file, Secrets::system(), cores()).await
     }
 
-    /// The same, with variables given in the stead of the environment's, and with so many threads.
+    /// The same, with variables given in the stead of the environment's, and with so many threads. Where the configuration does
+    /// not say where pins are kept, that is in memory.
     ///
     /// # Errors
     /// The same.
@@ -129,17 +133,36 @@ impl Running {
         secrets: Secrets,
         threads: usize,
     ) -> Result<Self, StartFault> {
+        Self::start_keeping(text, file, secrets, threads, Store::Memory).await
+    }
+
+    /// The same, with pins kept in `unsaid` where the configuration does not say where.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn start_keeping(
+        text: &str,
+        file: &str,
+        secrets: Secrets,
+        threads: usize,
+        unsaid: Store,
+    ) -> Result<Self, StartFault> {
         // Several proxies may live in one process (tests do that); the first one installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = Config::parse_with(text, file, &beside(file)).map_err(StartFault::Config)?;
-        let keys = keys(&config, &secrets)?;
+        let pins = Opening::begin(config.sessions.pins.store.as_ref().unwrap_or(&unsaid))
+            .map_err(StartFault::Pins)?;
+        let keys = match keys(&config, &secrets)? {
+            Some(keys) => keys,
+            None => pins.key().map_err(StartFault::Pins)?,
+        };
         let metrics = Metrics::new();
-        let snapshot =
-            Snapshot::new(config, text, keys, &secrets, &metrics, None).map_err(StartFault::Snapshot)?;
+        let snapshot = Snapshot::new(config, text, keys.clone(), &secrets, &metrics, None)
+            .map_err(StartFault::Snapshot)?;
         let config = snapshot.policy.config.clone();
         let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
-        let pins =
-            PinStore::new(config.sessions.pins.clone(), metrics.pins.clone(), metrics.pins_evicted.clone());
+        let pins = pins.open(config.sessions.pins.clone(), &keys, &secrets, metrics.pins.clone()).await;
+        let pins = pins.map_err(StartFault::Pins)?;
         let house = Arc::new(House {
             pins,
             gate: Gate::new(Arc::clone(&metrics)),
@@ -147,6 +170,7 @@ impl Running {
             log,
             draining: watch::Sender::new(false),
             drains: AtomicBool::new(false),
+            terms: watch::Sender::new(0),
             connector: Connector::new(Some(ConnectorOptions::new(H2_IDLE_MAX))),
             ready: AtomicBool::new(false),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -169,6 +193,7 @@ impl Running {
         };
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
+        running.tasks.push(tokio::spawn(Arc::clone(&running.house).mind_terms()));
         running.house.ready.store(true, Ordering::Release);
         Ok(running)
     }
@@ -246,6 +271,7 @@ impl Running {
         }
         self.house.snapshot.store(Arc::new(snapshot));
         in_force(&self.house, Some(&before));
+        self.house.look_again();
         Ok(())
     }
 
@@ -271,6 +297,7 @@ impl Running {
         .is_ok();
         self.tasks.iter().for_each(JoinHandle::abort);
         house.log.flush();
+        house.pins.flush();
         drained
     }
 }
@@ -286,7 +313,8 @@ impl Drop for Running {
     }
 }
 
-fn keys(config: &Config, secrets: &Secrets) -> Result<Keys, StartFault> {
+/// The key of all digests, if the configuration has one.
+fn keys(config: &Config, secrets: &Secrets) -> Result<Option<Keys>, StartFault> {
     match &config.sessions.key {
         Some(reference) => {
             let secret = secrets.read(reference).map_err(StartFault::Key)?;
@@ -294,9 +322,9 @@ fn keys(config: &Config, secrets: &Secrets) -> Result<Keys, StartFault> {
                 let what = "is shorter than 32 bytes".to_owned();
                 return Err(StartFault::Key(SecretFault { reference: reference.clone(), what }));
             }
-            Ok(Keys::derive(secret.as_bytes()))
+            Ok(Some(Keys::derive(secret.as_bytes())))
         }
-        None => Ok(Keys::new(rand::random())),
+        None => Ok(None),
     }
 }
 
@@ -310,7 +338,7 @@ fn in_force(house: &House, before: Option<&Snapshot>) {
     house.metrics.loaded_at.set(seconds);
 }
 
-/// Sockets, the pin table, the session key and the log are made once.
+/// Sockets, the pin store, the session key and the log are made once.
 fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
     let sockets = |config: &Config| -> Vec<_> {
         config

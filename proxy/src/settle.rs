@@ -260,6 +260,12 @@ fn line(record: &Record) -> Vec<u8> {
     line.raw("stream", if record.stream { b"true" } else { b"false" });
     line.number("request_bytes", record.request_bytes);
     line.number("response_bytes", record.response_bytes);
+    if let Some(close) = record.socket.close {
+        line.number("close", u64::from(close));
+        line.number("messages_received", record.socket.received);
+        line.number("messages_refused", record.socket.refused);
+        line.number("messages_sent", record.socket.sent);
+    }
     line.number_or_null("decision_us", micros(record.arrived, record.decided));
     line.number_or_null("first_byte_us", micros(record.arrived, record.first_byte));
     line.number_or_null("duration_us", micros(record.arrived, Some(Instant::now())));

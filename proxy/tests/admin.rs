@@ -4,7 +4,7 @@
 mod support;
 
 use riparian_filters::decision::Reason;
-use riparian_proxy::metrics::Outcome;
+use riparian_proxy::metrics::{Operation, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 22] = [
+const FAMILIES: [(&str, &str, &[&str]); 26] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
@@ -40,7 +40,11 @@ const FAMILIES: [(&str, &str, &[&str]); 22] = [
     ("riparian_handles_learned_total", "counter", &[]),
     ("riparian_held_bytes", "gauge", &[]),
     ("riparian_pins", "gauge", &[]),
+    ("riparian_pins_breaker", "gauge", &[]),
     ("riparian_pins_evicted_total", "counter", &[]),
+    ("riparian_pins_journal_rewrites_total", "counter", &[]),
+    ("riparian_pins_operations_total", "counter", &["operation", "outcome"]),
+    ("riparian_pins_seconds", "histogram", &["operation"]),
     ("riparian_refusals_total", "counter", &["reason"]),
     ("riparian_request_bytes_total", "counter", &["cloud"]),
     ("riparian_request_seconds", "histogram", &["cloud"]),
@@ -157,6 +161,8 @@ async fn the_exposition_is_strict_and_counts_what_happened() {
             "stateless",
             "stateful",
         ])
+        .chain(Operation::ALL.iter().map(|operation| operation.as_str()))
+        .chain(["ok", "late", "resting", "refused", "forged", "failed"])
         .chain(["taken", "refused", "unrecognised", "openai.chat.completions", "openai.responses.create"])
         .collect();
     for sample in families.values().flat_map(|family| &family.samples) {

@@ -27,6 +27,7 @@ impl Program {
         std::fs::write(&path, config).unwrap();
         let out = |name: &str| Stdio::from(std::fs::File::create(folder.path().join(name)).unwrap());
         let child = riparian(&["run", "-c", path.to_str().unwrap(), "--threads", "2"])
+            .current_dir(path.parent().unwrap())
             .env("RIPARIAN_LOG", level)
             .stdout(out("out"))
             .stderr(out("err"))

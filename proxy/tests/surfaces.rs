@@ -25,7 +25,8 @@ fn the_page_in_the_docs_is_the_generated_one() {
 #[test]
 fn the_page_has_every_row_of_the_taxonomy_once_a_family() {
     let (_, page, _) = run(&["surfaces", "--markdown"]);
-    let told: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let told: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let known = Surfaces::built_in();
     let rows: BTreeSet<&str> =
         known.surfaces.iter().flat_map(|surface| surface.rows.iter().map(String::as_str)).collect();

@@ -2,6 +2,7 @@
 
 use super::listeners::file_of;
 use super::naming::{is_model_name, name, name_at, patterns, unique};
+use super::sigv4::sigv4;
 use crate::fault::{Found, Place};
 use crate::owner::owner_of;
 use crate::read::{Fields, Spot, text, value_at};
@@ -99,7 +100,7 @@ fn endpoint(
         );
     }
     let credential = credential?;
-    if !url.tls && !is_loopback(&url) && credential != Credential::None {
+    if !url.tls && !is_loopback(&url.host) && credential != Credential::None {
         let why = "http would send the credential in the clear to whoever listens on the way";
         let instead = format!("`https://{}`", url.authority());
         found.fault(fields.value_at("url"), format!("`{url}` is http and leaves this machine"), why, instead);
@@ -121,8 +122,17 @@ fn endpoint(
 }
 
 fn url(fields: &Fields<'_>, found: &mut Found) -> Option<EndpointUrl> {
+    url_by(fields, parse, found)
+}
+
+/// The text under `url`, as `read` reads it.
+pub(super) fn url_by<T>(
+    fields: &Fields<'_>,
+    read: impl FnOnce(&str) -> Result<T, Refusal>,
+    found: &mut Found,
+) -> Option<T> {
     let spot = fields.text("url", found)?;
-    match parse(spot.text) {
+    match read(spot.text) {
         Ok(url) => Some(url),
         Err(Refusal { why, instead }) => {
             // A password in it is not repeated.
@@ -190,13 +200,14 @@ fn apart(origins: &[Origin], found: &mut Found) {
     }
 }
 
-fn credential(fields: &Fields<'_>, found: &mut Found) -> Option<Credential> {
-    let entry = fields.entry("credential")?;
+fn credential(endpoint: &Fields<'_>, found: &mut Found) -> Option<Credential> {
+    let entry = endpoint.entry("credential")?;
     let credential = match &entry.node.value {
         Value::Map(_) => Fields::open(&entry.node, entry.key_at, &CREDENTIAL, found).and_then(|fields| {
             let api_key = secret(&fields, "api_key", found);
             let bearer = secret(&fields, "bearer", found);
-            api_key.map(Credential::ApiKey).or(bearer.map(Credential::Bearer))
+            let sigv4 = sigv4(&fields, endpoint, found).map(Credential::SigV4);
+            api_key.map(Credential::ApiKey).or(bearer.map(Credential::Bearer)).or(sigv4)
         }),
         Value::Scalar { text, .. } if text == "none" => Some(Credential::None),
         Value::Scalar { text, .. } if text == "passthrough" => Some(Credential::Passthrough),
@@ -205,7 +216,7 @@ fn credential(fields: &Fields<'_>, found: &mut Found) -> Option<Credential> {
             None
         }
         _ => {
-            fields.wrong_kind("credential", found);
+            endpoint.wrong_kind("credential", found);
             None
         }
     };

@@ -2,12 +2,13 @@
 
 use super::clouds::secret;
 use super::naming::unknown;
+use super::pins;
 use crate::fault::Found;
 use crate::read::Fields;
 use crate::sections::FILE_REF;
 use crate::tree::Value;
 use crate::{
-    AccessLog, Balance, Cloud, CloudName, Health, Limits, Pins, Retries, Sessions, Telemetry, UnknownHandle,
+    AccessLog, Balance, Cloud, CloudName, Health, Limits, Retries, Sessions, Telemetry, UnknownHandle,
 };
 
 pub(super) fn sessions(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<Sessions> {
@@ -17,7 +18,7 @@ pub(super) fn sessions(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -
     let baggage = fields.flag("baggage", found);
     let unknown_handle = unknown_handle(&fields, found);
     let home = home(&fields, clouds, found);
-    let pins = pins(&fields, found);
+    let pins = pins::pins(&fields, found);
     Some(Sessions {
         header: header?,
         key,
@@ -57,16 +58,6 @@ fn home(fields: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<Clou
             None
         }
     }
-}
-
-fn pins(sessions: &Fields<'_>, found: &mut Found) -> Option<Pins> {
-    let fields = sessions.section_or_empty("pins", found)?;
-    let (ttl, sweep) = (fields.span("ttl", found), fields.span("sweep", found));
-    let (max, per_tenant) = (fields.count("max", found), fields.count("per_tenant", found));
-    at_most(&fields, ("per_tenant", per_tenant), ("max", max), "a tenant's pins are a part of all", found);
-    let why = "expired pins would be kept longer than they were good for";
-    at_most(&fields, ("sweep", sweep), ("ttl", ttl), why, found);
-    Some(Pins { ttl: ttl?, max: max?, per_tenant: per_tenant?, sweep: sweep? })
 }
 
 /// The proxy's read buffer.
@@ -110,7 +101,7 @@ pub(super) fn limits(file: &Fields<'_>, found: &mut Found) -> Option<Limits> {
 }
 
 /// Reports `part` over `whole`, at the one of them that the file gives.
-fn at_most<T: PartialOrd>(
+pub(super) fn at_most<T: PartialOrd>(
     fields: &Fields<'_>,
     part: (&str, Option<T>),
     whole: (&str, Option<T>),

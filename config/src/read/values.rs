@@ -121,6 +121,10 @@ impl<'t> Fields<'t> {
         self.scalar(key, found, scalar::address)
     }
 
+    pub(crate) fn prefix(&self, key: &str, found: &mut Found) -> Option<String> {
+        self.scalar(key, found, scalar::prefix)
+    }
+
     pub(crate) fn header(&self, key: &str, found: &mut Found) -> Option<String> {
         self.scalar(key, found, scalar::header)
     }

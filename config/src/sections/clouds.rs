@@ -149,6 +149,57 @@ pub(crate) static CREDENTIAL: Section = Section {
             "{ env: OPENAI_API_KEY }",
             "`Authorization: Bearer` to every dialect.",
         ),
+        row(
+            "sigv4",
+            Optional,
+            In(&SIGV4),
+            "{ source: environment }",
+            "AWS Signature Version 4: the client's own signature stays behind, and each request is signed anew.",
+        ),
+    ],
+};
+
+pub(crate) static SIGV4: Section = Section {
+    name: "sigv4 credential",
+    doc: "What requests to an AWS endpoint are signed with.",
+    rule: Rule::AtLeastOne(&["source", "access_key_id"]),
+    fields: &[
+        row(
+            "service",
+            Optional,
+            Text,
+            "bedrock",
+            "The service's name in signatures. Default: bedrock-agentcore where the host has that label, else bedrock, also for agents.",
+        ),
+        row("region", Optional, Text, "us-east-1", "The region in signatures. Default: the endpoint's."),
+        row(
+            "source",
+            Optional,
+            Word(&["environment"]),
+            "environment",
+            "environment reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if it is set, AWS_SESSION_TOKEN.",
+        ),
+        row(
+            "access_key_id",
+            Optional,
+            In(&SECRET),
+            "{ env: BEDROCK_KEY_ID }",
+            "The key's id, instead of a source.",
+        ),
+        row(
+            "secret_access_key",
+            Optional,
+            In(&SECRET),
+            "{ file: /run/secrets/bedrock }",
+            "The key; goes with access_key_id.",
+        ),
+        row(
+            "session_token",
+            Optional,
+            In(&SECRET),
+            "{ file: /run/secrets/bedrock-token }",
+            "Of temporary keys; goes with access_key_id.",
+        ),
     ],
 };
 

@@ -1,8 +1,8 @@
 //! How the process runs: sessions, limits, retries, health, telemetry.
 
 use super::{FILE_REF, SECRET, TIME, row};
-use crate::table::Kind::{Count, Flag, Header, In, Name, Size, Word, WordOr};
-use crate::table::Need::{Default, Optional};
+use crate::table::Kind::{Count, Flag, Header, In, Name, Path, Prefix, RedisUrl, Size, Word, WordOr};
+use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Rule, Section};
 
 pub(crate) static SESSIONS: Section = Section {
@@ -45,37 +45,113 @@ pub(crate) static SESSIONS: Section = Section {
             "azure",
             "The cloud where unknown handles are believed to live, and where LISTs are answered.",
         ),
-        row("pins", Optional, In(&PINS), "{ ttl: 30d }", "The pin table."),
+        row(
+            "pins",
+            Optional,
+            In(&PINS),
+            "{ store: journal }",
+            "Where pins are kept, and how many for how long.",
+        ),
     ],
 };
 
 pub(crate) static PINS: Section = Section {
     name: "pins section",
-    doc: "The pin table, in memory.",
+    doc: "Which endpoint holds which state: where that is kept, and how much for how long.",
     rule: Rule::Free,
     fields: &[
+        row(
+            "store",
+            Optional,
+            Word(&["journal", "memory", "redis"]),
+            "journal",
+            "journal: in memory and in a file behind it, so that a restart forgets nothing. memory: a restart forgets all. redis: replicas share it; needs `sessions.key`. Without it `riparian run` keeps a journal in ./riparian-pins, and the demo memory.",
+        ),
+        row(
+            "path",
+            Optional,
+            Path,
+            "/var/lib/riparian/pins",
+            "The journal's directory, made when it is not there; one process has it at a time. Default riparian-pins in the working directory.",
+        ),
+        row(
+            "redis",
+            Optional,
+            In(&REDIS),
+            "{ url: rediss://cache.example.com }",
+            "The Redis, or what speaks like one, of the store redis.",
+        ),
         row(
             "ttl",
             Default("30d"),
             TIME,
             "30d",
-            "How long a pin is kept. Default 30d: what the vendors keep a stored response.",
+            "The longest that a pin is kept: from its birth, or from its last use where use renews its handle's life. Default 30d: what the vendors keep a stored response.",
         ),
         row(
             "max",
             Default("1000000"),
             Count(1, 1_000_000_000),
             "1000000",
-            "Pins in all; over it the ones closest to their end go. Default 1000000.",
+            "Pins in all; over it the oldest go. Default 1000000. Not of the store redis: its `maxmemory` bounds it.",
         ),
         row(
             "per_tenant",
             Default("100000"),
             Count(1, 1_000_000_000),
             "100000",
-            "Pins of one tenant; over it that tenant's own go. Default 100000.",
+            "Pins of one tenant; over it that tenant's own oldest go. Default 100000. Not of the store redis.",
         ),
-        row("sweep", Default("1m"), TIME, "1m", "How often expired pins are swept. Default 1m."),
+        row(
+            "sweep",
+            Default("1m"),
+            TIME,
+            "1m",
+            "How often expired pins are swept. Default 1m. Not of the store redis.",
+        ),
+    ],
+};
+
+pub(crate) static REDIS: Section = Section {
+    name: "redis section",
+    doc: "A Redis that replicas share. Keys in it are digests, values hold names and are authenticated with `sessions.key`.",
+    rule: Rule::Free,
+    fields: &[
+        row(
+            "url",
+            Required,
+            RedisUrl,
+            "rediss://cache.example.com:6379/0",
+            "redis:// or rediss:// (TLS), a host, optionally a port (6379) and a database (0). Not a cluster.",
+        ),
+        row(
+            "password",
+            Optional,
+            In(&SECRET),
+            "{ env: REDIS_PASSWORD }",
+            "What it asks of those who connect. Over redis:// only on loopback.",
+        ),
+        row(
+            "ca",
+            Optional,
+            In(&FILE_REF),
+            "{ file: /run/tls/ca.pem }",
+            "The certificates that its own is checked with, PEM. Default the system's.",
+        ),
+        row(
+            "prefix",
+            Default("riparian:"),
+            Prefix,
+            r#""riparian:""#,
+            "What the names of its keys begin with. Default riparian:.",
+        ),
+        row(
+            "within",
+            Default("50ms"),
+            TIME,
+            "50ms",
+            "How long a question to it may take; then a request that needs it is refused. Default 50ms: less than a model's first byte by far.",
+        ),
     ],
 };
 

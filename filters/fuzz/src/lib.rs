@@ -3,6 +3,7 @@
 pub mod entropy;
 pub mod eventstream;
 pub mod form;
+pub mod frame;
 pub mod head;
 pub mod json;
 pub mod learn;

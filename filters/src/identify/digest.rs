@@ -12,6 +12,7 @@ pub(super) enum Domain {
     Session = 3,
     Tag = 4,
     Cache = 5,
+    Stored = 6,
 }
 
 /// Enough for a credential and for nearly every handle: these are put together on the stack and digested in one call.

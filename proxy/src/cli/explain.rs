@@ -184,7 +184,7 @@ fn explain(
         })
         .collect();
     let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
-    let decision = conclude(policy, &classified, &cited, &known, moment);
+    let decision = conclude(policy, &classified, &cited, &known, None, moment);
     let refusal = match &decision.verdict {
         Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => Ok(()),

@@ -3,6 +3,7 @@
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
 use crate::server::{self, Running, StartFault};
+use riparian_config::{JOURNAL_PATH, Store};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +65,9 @@ async fn serve(text: &str, path: &Path, threads: usize) -> Found {
         Err(error) => return Found::Usage(format!("signals cannot be listened for: {error}")),
     };
     let file = path.display().to_string();
-    let running = match Running::start_with(text, &file, Secrets::system(), threads).await {
+    // A restart that forgot every pin would refuse every conversation.
+    let unsaid = Store::Journal(JOURNAL_PATH.into());
+    let running = match Running::start_keeping(text, &file, Secrets::system(), threads, unsaid).await {
         Ok(running) => running,
         Err(fault) => {
             say(&fault);
@@ -83,6 +86,7 @@ async fn serve(text: &str, path: &Path, threads: usize) -> Found {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => {
                 running.house.log.flush();
+                running.house.pins.flush();
                 return Found::Nothing;
             }
         }
@@ -99,6 +103,7 @@ async fn serve(text: &str, path: &Path, threads: usize) -> Found {
         _ = interrupt.recv() => tracing::warn!("interrupted; the streams that are left are cut"),
     }
     house.log.flush();
+    house.pins.flush();
     Found::Nothing
 }
 

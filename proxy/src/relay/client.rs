@@ -215,6 +215,14 @@ impl Client<'_> {
         }
     }
 
+    /// Whether more has come than what was read, as far as that is known.
+    pub(crate) fn has_more(&self) -> bool {
+        match self {
+            Self::Http1(client) => client.ahead.is_some(),
+            Self::Http2(..) => false,
+        }
+    }
+
     /// Whether the body was read to its end.
     pub(crate) fn has_read_body(&self) -> bool {
         match self {

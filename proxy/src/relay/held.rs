@@ -20,8 +20,29 @@ impl Held {
         self.chunks.push(chunk);
     }
 
+    /// Takes a copy of `bytes`, however few, at no more room than they need.
+    pub(crate) fn append(&mut self, mut bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let open = self.open.get_or_insert_with(Buffer::take);
+            let room = open.spare();
+            let fits = room.len().min(bytes.len());
+            room[..fits].copy_from_slice(&bytes[..fits]);
+            open.filled(fits);
+            bytes = &bytes[fits..];
+            if open.spare().is_empty() {
+                self.close();
+            }
+        }
+    }
+
+    /// Everything that is held, in its order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.iter().map(|chunk| &chunk[..]).chain(self.open.iter().map(Buffer::bytes))
+    }
+
     /// Ends the chunk that grows.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if let Some(open) = self.open.take().filter(|open| !open.is_empty()) {
             self.chunks.push(open.freeze());
         }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use pingora_core::connectors::http::v2::Connector;
+use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -94,6 +95,30 @@ impl Upstream {
             Self::Http1(Box::new(Http1 { wire, key, ahead: None, framing: Framing::Over, keep: true })),
             reused,
         ))
+    }
+
+    /// A new connection to `place` that speaks HTTP/1.1, whatever its requests speak, and will not be used for another request.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn dial(
+        connector: &Connector,
+        place: &Place,
+        ready: &Ready,
+        address: SocketAddr,
+    ) -> Result<(Self, bool), Reason> {
+        let wire = new(connector, place, ready, address).await?;
+        let key = (ready.pool, address);
+        let http1 = Http1 { wire, key, ahead: None, framing: Framing::Over, keep: false };
+        Ok((Self::Http1(Box::new(http1)), false))
+    }
+
+    /// The connection under an answer that has switched protocols, with what came behind its head.
+    pub(crate) fn into_wire(self) -> Option<(Wire, Option<Buffer>)> {
+        match self {
+            Self::Http1(upstream) => Some((upstream.wire, upstream.ahead)),
+            Self::Http2(_) => None,
+        }
     }
 
     /// Sends a request. A connection that breaks meanwhile may still hold an answer.
@@ -226,7 +251,9 @@ async fn tls(
     ready: &Ready,
     address: SocketAddr,
 ) -> Result<Wire, Reason> {
-    let peer = peer::peer(place, ready, address);
+    let mut peer = peer::peer(place, ready, address);
+    // Whoever comes here speaks HTTP/1.1.
+    peer.options.alpn = ALPN::H1;
     let connected = connector.transport().new_stream(&peer).await;
     connected.map(Wire::Tls).map_err(|error| peer::reason(&error))
 }

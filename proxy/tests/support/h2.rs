@@ -1,18 +1,21 @@
 //! HTTP/2 clients, in the clear and over TLS, and certificates made for a test.
 
 use super::chat;
+use super::wire::Captured;
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -107,4 +110,38 @@ pub async fn ask(
     let (head, body) = answer.into_parts();
     assert_eq!(head.version, Version::HTTP_2);
     (head.status, head.headers, body.collect().await.unwrap().to_bytes())
+}
+
+/// An HTTP/2 origin that keeps what it is sent; the authority as `host`.
+pub async fn capture() -> (SocketAddr, Arc<Mutex<Vec<Captured>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let journal = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let journal = Arc::clone(&journal);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let journal = Arc::clone(&journal);
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await?.to_bytes().to_vec();
+                    let target = head.uri.path_and_query().unwrap();
+                    let line = format!("{} {target} HTTP/2", head.method);
+                    let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+                    let mut headers: Vec<_> =
+                        head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                    if !head.headers.contains_key("host") {
+                        headers.push(("host".to_owned(), head.uri.authority().unwrap().to_string()));
+                    }
+                    journal.lock().unwrap().push(Captured { line, headers, body });
+                    Ok::<_, hyper::Error>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
+                }
+            });
+            let serve = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(serve);
+        }
+    });
+    (address, seen)
 }

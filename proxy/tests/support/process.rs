@@ -37,7 +37,10 @@ pub struct Process {
 impl Process {
     pub fn run(config: &Path) -> Self {
         let arguments = ["run", "-c", config.to_str().unwrap(), "--threads", "2"];
-        let mut child = riparian(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Beside its configuration: what it keeps by default, it keeps where it runs.
+        let mut command = riparian(&arguments);
+        command.current_dir(config.parent().expect("a file is in a folder"));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {

@@ -69,6 +69,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         Self { stream, buffer: Vec::new() }
     }
 
+    /// The stream, and what was read of it and not used.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
     /// Sends bytes; a peer that has closed already is for the reading side to find out.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = async {

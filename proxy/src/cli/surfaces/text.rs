@@ -60,8 +60,13 @@ pub(super) fn page(known: &Surfaces, wanted: &[usize]) -> String {
         }
         for kind in kinds {
             let mark = kind.mark.map_or("", |mark| mark.as_str());
-            line(format!("    {:<24} {:<9} {:<28} {}", kind.name.as_str(),
-                mark, words::lifetime(kind), kind.title));
+            line(format!(
+                "    {:<24} {:<9} {:<28} {}",
+                kind.name.as_str(),
+                mark,
+                words::lifetime(kind),
+                kind.title
+            ));
         }
     }
     page

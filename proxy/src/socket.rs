@@ -1,0 +1,453 @@
+//! Sockets, WebSocket ones (RFC 6455): one connection, one endpoint, and a contract that looks at every message.
+//!
+//! | | chosen by | the client's handshake is answered | a refusal |
+//! |---|---|---|---|
+//! | `socket: upgrade` | path, query and headers | when the endpoint has taken ours | an answer like any other |
+//! | `socket: message` | the first message | at once | an error event, and a close frame |
+//!
+//! Every message of the client's is held until it is whole, read, and judged before it goes on ([`message`], [`judge`]); the endpoint's are
+//! learned from before they go on ([`observe`](crate::observe)). Bytes go on as they came, but for the model's name where an endpoint knows it by
+//! another one ([`relay`], [`pump`]). When the contract in force does not allow the socket any more, it is closed.
+//!
+//! Not carried: sockets over HTTP/2 (RFC 8441), and extensions, since what is compressed cannot be judged.
+
+mod asking;
+mod first;
+mod judge;
+mod message;
+mod pump;
+mod relay;
+mod tell;
+
+pub(crate) use asking::Asking;
+
+use crate::carry::{Answer, Carry, Failed, over, refuse, told};
+use crate::house::House;
+use crate::metrics::Outcome;
+use crate::observe::observe_socket;
+use crate::receive::{Received, admit, asked, classified, decide};
+use crate::record::Record;
+use crate::refuse::Refusal;
+use crate::relay::client::{Client, Http1};
+use crate::relay::head::RequestHead;
+use crate::relay::timer::Timer;
+use crate::relay::upstream::Next;
+use crate::snapshot::Snapshot;
+use first::First;
+use http::StatusCode;
+use judge::Standing;
+use message::{Caller, Message, Said};
+use pump::{Out, Pump, Side};
+use relay::{Deadlines, Ended, PART_WITHIN, Relay, Server, farewell};
+use riparian_config::Socket;
+use riparian_filters::classify::Body;
+use riparian_filters::decision::Reason;
+use riparian_filters::frame::{self, CloseCode, HandshakeFault};
+use riparian_filters::policy::{EndpointId, SurfaceNumber};
+use riparian_filters::rewrite::{self, ModelSpan};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Carries one request for a socket, and the socket.
+pub(crate) async fn carry(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
+    record: &mut Record,
+    (random, let_in): ([u8; 16], bool),
+) {
+    // A browser has no other place for its key; from here on it is where all others have theirs.
+    let moved = asking::with_credential(head);
+    let head = moved.as_ref().unwrap_or(head);
+    let opened = match let_in {
+        true => open(house, client, head, record, random).await,
+        false => Err(Refusal::from(Reason::Overloaded)),
+    };
+    // What follows on this connection is a socket's, or nobody knows what.
+    client.close_behind();
+    let opening = match opened {
+        Ok(opening) => opening,
+        Err(refusal) => return refuse(client, record, &refusal, Outcome::Refused).await,
+    };
+    match opening.kind {
+        Socket::Upgrade => {
+            let accept = opening.accept;
+            let reached = Carry { house, client, head, timer, record }.reach(&opening.received).await;
+            let (answer, endpoint) = match reached {
+                Ok(reached) => reached,
+                Err(failed) => return over(client, record, Err(failed)).await,
+            };
+            if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
+                let relayed = Carry { house, client, head, timer, record }.relay(answer, endpoint).await;
+                return over(client, record, relayed).await;
+            }
+            connected(house, client, head, timer, record, (answer, endpoint), Begun::Now(accept)).await;
+        }
+        Socket::Message => by_message(house, client, head, timer, record, (opening, random)).await,
+    }
+}
+
+/// A request for a socket that may be begun.
+struct Opening {
+    kind: Socket,
+    received: Received,
+    /// What the client's handshake is answered with.
+    accept: String,
+}
+
+/// Stages 1 to 8 of a socket whose cloud is chosen by its head; of any other, as many as the head is enough for.
+async fn open(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    record: &mut Record,
+    random: [u8; 16],
+) -> Result<Opening, Refusal> {
+    let snapshot = Arc::clone(&record.snapshot);
+    let policy = &snapshot.policy;
+    admit(head, policy)?;
+    let asked = asked(head);
+    let recognised = policy.recognise(&asked);
+    record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    let socket = recognised.and_then(|recognised| {
+        let kind = policy.surface(recognised.surface).socket?;
+        Some((recognised, kind))
+    });
+    let (recognised, kind) = socket.ok_or(Reason::UpgradeRefused)?;
+    if let Some(day) = &policy.surface(recognised.surface).retired {
+        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
+    }
+    let handshake = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
+        HandshakeFault::Version => Refusal::from(Reason::SocketVersion),
+        HandshakeFault::Malformed(what) => Refusal::with(Reason::HeadMalformed, what),
+    })?;
+    if !client.has_no_body() || client.has_more() {
+        // Whoever has not been answered does not know yet what will be spoken.
+        return Err(Refusal::with(Reason::HeadMalformed, "bytes behind a request for a socket"));
+    }
+    if house.is_draining() {
+        return Err(Reason::Draining.into());
+    }
+    let accept = handshake.accept();
+    let asking = Asking::new(&head.headers, kind);
+    if kind == Socket::Upgrade {
+        let classified = classified(policy, Some(&recognised), &asked, Body::default())?;
+        decide(house, client, head, record, &classified, random).await?;
+    }
+    Ok(Opening { kind, received: Received::socket(house, recognised.form, asking), accept })
+}
+
+/// A socket whose cloud its first message chooses.
+async fn by_message(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
+    record: &mut Record,
+    (opening, random): (Opening, [u8; 16]),
+) {
+    let Opening { received, accept, .. } = opening;
+    let protocol = received.socket.as_ref().and_then(Asking::chosen);
+    let begin = tell::switching(record, &accept, protocol, None);
+    record.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+    record.reason = Reason::Designated;
+    let first = first::first(house, http1(client), head, timer, record, begin).await;
+    let First { mut caller, message, out } = match first {
+        Ok(first) => first,
+        Err(ended) => return end(record, ended),
+    };
+    let chosen = choose(house, client, head, record, message, random).await;
+    let (message, splice_from) = match chosen {
+        Ok(chosen) => chosen,
+        Err(refusal) => {
+            let code = tell::close_code(refusal.reason);
+            let ended =
+                dismiss(house, http1(client), timer, record, (&mut caller, out), &refusal, code).await;
+            return end(record, ended);
+        }
+    };
+    let reached = Carry { house, client, head, timer, record }.reach(&received).await;
+    let refusal = match reached {
+        Ok((answer, endpoint)) if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            let begun = Begun::By(Box::new(Spoken { caller, message, out, span: splice_from }));
+            return connected(house, client, head, timer, record, (answer, endpoint), begun).await;
+        }
+        Ok((answer, _)) => {
+            let refusal = refused_upstream(answer).await;
+            record.outcome = Outcome::ClientError;
+            refusal
+        }
+        Err(Failed::Unanswered(reason)) => {
+            let reason = told(record, reason);
+            record.reason = reason;
+            Told::Ours(Refusal::from(reason))
+        }
+        Err(Failed::Gone | Failed::Cut) => {
+            return end(
+                record,
+                Ended { code: CloseCode::ABNORMAL, outcome: Outcome::ClientAbort, reason: None },
+            );
+        }
+    };
+    let ended = match refusal {
+        Told::Ours(refusal) => {
+            let code = tell::close_code(refusal.reason);
+            let outcome = Outcome::Failed;
+            let ended =
+                dismiss(house, http1(client), timer, record, (&mut caller, out), &refusal, code).await;
+            Ended { outcome, ..ended }
+        }
+        Told::Theirs(status, event) => {
+            let (code, outcome) = match status {
+                429 | 503 => (CloseCode::TRY_AGAIN, Outcome::ServerError),
+                500.. => (CloseCode::INTERNAL, Outcome::ServerError),
+                _ => (CloseCode::POLICY, Outcome::ClientError),
+            };
+            let mut pump = alone(house, http1(client), timer, out);
+            pump.client.push(event);
+            pump.client.push(tell::close(code, "the endpoint refused the socket"));
+            farewell(&mut pump, &mut caller, Instant::now() + PART_WITHIN).await;
+            Ended { code, outcome, reason: None }
+        }
+    };
+    end(record, ended);
+}
+
+/// What a client is told of a socket that was not begun.
+enum Told {
+    Ours(Refusal),
+    /// The endpoint's own answer, by its status, as an event.
+    Theirs(u16, Vec<u8>),
+}
+
+/// Stages 3 to 8 for the message that chooses, by the configuration that is in force when it is whole.
+async fn choose(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    record: &mut Record,
+    mut message: Message,
+    random: [u8; 16],
+) -> Result<(Message, ModelSpan), Refusal> {
+    let snapshot = house.snapshot.load_full();
+    record.snapshot = Arc::clone(&snapshot);
+    let policy = &snapshot.policy;
+    let recognised = judge::recognise(policy, head).ok_or(Reason::TermsChanged)?;
+    record.surface = Some(recognised.surface);
+    let read = match message.said(&snapshot, recognised.surface).map_err(|fault| fault.refusal)? {
+        Said::Json(read) => read,
+        Said::Refused(refusal) => return Err(refusal),
+        Said::Opaque => {
+            return Err(Refusal::with(
+                Reason::SocketMalformed,
+                "the first message must say what is wanted, in JSON",
+            ));
+        }
+    };
+    let asked = asked(head);
+    let classified = classified(policy, Some(&recognised), &asked, read.body())?;
+    decide(house, client, head, record, &classified, random).await?;
+    let span = match read.span(Some(&recognised), policy) {
+        span @ ModelSpan::Json(_) => span,
+        _ => ModelSpan::None,
+    };
+    Ok((message, span))
+}
+
+/// How a socket that is connected begins.
+enum Begun {
+    /// The client's handshake is answered now.
+    Now(String),
+    /// It was answered before, and the first message waits.
+    By(Box<Spoken>),
+}
+
+/// What was said before there was an endpoint to say it to.
+struct Spoken {
+    caller: Caller,
+    message: Message,
+    out: Out,
+    span: ModelSpan,
+}
+
+/// Stages 10 and 11 of a socket that an endpoint has taken.
+async fn connected(
+    house: &Arc<House>,
+    client: &mut Client<'_>,
+    head: &RequestHead,
+    timer: &mut Timer,
+    record: &mut Record,
+    (answer, endpoint): (Answer, EndpointId),
+    begun: Begun,
+) {
+    let Answer { upstream, head: mut answer, at: _at } = answer;
+    let (mut wire, mut ahead) = upstream.into_wire().expect("a socket is asked for over HTTP/1.1");
+    let snapshot = Arc::clone(&record.snapshot);
+    let place = snapshot.policy.place(endpoint);
+    record.first_byte = Some(std::time::Instant::now());
+    record.stream = true;
+    record.status = answer.status.as_u16();
+    // Until it has ended; should this task be dropped, that is what it was.
+    record.outcome = Outcome::Truncated;
+    record.socket.close = Some(CloseCode::ABNORMAL.number());
+    let standing = standing(record, endpoint);
+    let limits = &snapshot.policy.config.limits;
+    let deadlines = Deadlines {
+        idle: place.timeouts().idle,
+        message: limits.body_within,
+        drain: limits.drain_within.saturating_sub(margin(limits.drain_within)),
+        active: Instant::now(),
+        drained: None,
+    };
+    let (caller, out, first) = match begun {
+        Begun::Now(accept) => {
+            crate::answer::strip(&mut answer.lines);
+            let asking = answer.lines.get(&http::header::SEC_WEBSOCKET_PROTOCOL).cloned();
+            let protocol = asking.as_ref().map(http::HeaderValue::as_bytes);
+            let mut out = Out::default();
+            out.push(tell::switching(record, &accept, protocol, Some(answer)));
+            (Caller::new(), out, None)
+        }
+        Begun::By(spoken) => {
+            let Spoken { caller, message, out, span } = *spoken;
+            let splice = rewrite::splice(place, record.model.as_deref(), &span);
+            (caller, out, Some((message, splice)))
+        }
+    };
+    let client = http1(client);
+    let pump = Pump::new(
+        Side::new(&mut client.wire, &mut client.ahead, out),
+        Some(Side::new(&mut wire, &mut ahead, Out::default())),
+        timer,
+        house.terms.subscribe(),
+        house.draining.subscribe(),
+    );
+    let server = Server::new(observe_socket(record));
+    let mut relay =
+        Relay { house, record, head, pump, caller, server, standing, deadlines, half_control: false };
+    if let Some((message, splice)) = first {
+        relay.begin(message, splice.as_ref());
+    }
+    let ended = relay.run().await;
+    // Closing what is closed already is no fault.
+    let _ = tokio::time::timeout(Duration::from_secs(1), wire.shutdown()).await;
+    end(record, ended);
+}
+
+/// What a message that begins now is read by: the configuration in force, or the one that the socket began under when that has no
+/// such socket any more.
+fn read_by(house: &House, head: &RequestHead, record: &Record) -> (Arc<Snapshot>, SurfaceNumber) {
+    let snapshot = house.snapshot.load_full();
+    match judge::recognise(&snapshot.policy, head).map(|recognised| recognised.surface) {
+        Some(surface) => (snapshot, surface),
+        None => {
+            let surface = record.surface.expect("a socket's surface was recognised");
+            (Arc::clone(&record.snapshot), surface)
+        }
+    }
+}
+
+/// What is left of the time to drain for the close frames to be exchanged.
+fn margin(drain_within: Duration) -> Duration {
+    (drain_within / 4).min(Duration::from_secs(2))
+}
+
+fn standing(record: &Record, endpoint: EndpointId) -> Standing {
+    let place = record.snapshot.policy.place(endpoint);
+    let decision = record.decision.as_ref().expect("what is connected was decided");
+    Standing {
+        endpoint: place.endpoint.name.clone(),
+        cloud: place.cloud_name.clone(),
+        tenant: decision.tenant,
+        session: decision.session,
+        lineage: decision.session.map_or_else(
+            || record.snapshot.policy.keys.session_of(decision.tenant, record.id.0),
+            |session| session.id,
+        ),
+        model: record.model.clone(),
+        grade: decision.grade,
+    }
+}
+
+fn http1<'a>(client: &'a mut Client<'_>) -> &'a mut Http1 {
+    match client {
+        Client::Http1(client) => client,
+        Client::Http2(..) => unreachable!("sockets are carried over HTTP/1.1"),
+    }
+}
+
+/// A client with no endpoint yet.
+fn alone<'w>(house: &House, client: &'w mut Http1, timer: &'w mut Timer, out: Out) -> Pump<'w> {
+    let side = Side::new(&mut client.wire, &mut client.ahead, out);
+    Pump::new(side, None, timer, house.terms.subscribe(), house.draining.subscribe())
+}
+
+/// Tells a client that its socket is not begun, and says goodbye.
+async fn dismiss(
+    house: &House,
+    client: &mut Http1,
+    timer: &mut Timer,
+    record: &Record,
+    (caller, out): (&mut Caller, Out),
+    refusal: &Refusal,
+    code: CloseCode,
+) -> Ended {
+    let mut pump = alone(house, client, timer, out);
+    pump.client.push(tell::error_event(&record.snapshot, record.id, record.decision.clone(), refusal));
+    pump.client.push(tell::close(code, refusal.reason.as_str()));
+    farewell(&mut pump, caller, Instant::now() + PART_WITHIN).await;
+    Ended { code, outcome: Outcome::Refused, reason: Some(refusal.reason) }
+}
+
+/// An answer that is no 101, for a client whose handshake was answered already: its error, if it has one that can be read.
+async fn refused_upstream(answer: Answer) -> Told {
+    let Answer { mut upstream, head, at: _at } = answer;
+    let status = head.status.as_u16();
+    let without = upstream.begin(&head, &http::Method::GET);
+    let mut body = Vec::new();
+    let read = async {
+        while !without && body.len() < ERROR_BYTES_MAX {
+            match upstream.next().await {
+                Ok(Next::Data(data, last)) => {
+                    body.extend_from_slice(data.bytes());
+                    if last {
+                        return;
+                    }
+                }
+                Ok(Next::End(_)) | Err(_) => return,
+            }
+        }
+    };
+    // What has not come by then is not worth the wait.
+    let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
+    let error = serde_json::from_slice::<serde_json::Value>(&body).ok();
+    let error = error.as_ref().and_then(|body| body.get("error")).filter(|error| error.is_object());
+    match error {
+        Some(error) => {
+            let envelope = serde_json::json!({ "error": error }).to_string();
+            Told::Theirs(status, tell::event(status, envelope.as_bytes()))
+        }
+        None => {
+            let message = "The endpoint refused the socket.";
+            let error = serde_json::json!({ "type": "server_error", "code": "socket_refused", "message": message, "param": null });
+            Told::Theirs(
+                status,
+                tell::event(status, serde_json::json!({ "error": error }).to_string().as_bytes()),
+            )
+        }
+    }
+}
+
+/// Bytes of an endpoint's refusal that are read.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// Writes down how a socket ended.
+fn end(record: &mut Record, ended: Ended) {
+    record.socket.close = Some(ended.code.number());
+    record.outcome = ended.outcome;
+    if let Some(reason) = ended.reason {
+        record.reason = reason;
+    }
+}

@@ -1,0 +1,131 @@
+//! Stages 4 to 7 for what is said on a socket: a message is judged as a request of its own would be, with one handle more, which is the
+//! socket itself. So it goes where the socket is connected, or nowhere.
+
+use crate::house::House;
+use crate::observe::Observer;
+use crate::read::Read;
+use crate::recall::{Cited, Over, in_particular, recall};
+use crate::receive::{asked, classified};
+use crate::refuse::Refusal;
+use crate::relay::head::RequestHead;
+use crate::snapshot::Snapshot;
+use riparian_config::{CloudName, EndpointName, Grade, Timestamp};
+use riparian_filters::decide::Moment;
+use riparian_filters::decision::{Decision, Reason, Verdict};
+use riparian_filters::identify::{Session, SessionId, Tenant};
+use riparian_filters::judge::{Facts, HealthView, Owner, judge};
+use riparian_filters::policy::{EndpointId, Policy};
+use riparian_filters::rewrite::{self, ModelSpan, Splice};
+use riparian_filters::surface::Recognised;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What a socket has come to: where it is connected, for whom, and what was said on it.
+pub(super) struct Standing {
+    /// By name: numbers change with the configuration.
+    pub(super) endpoint: EndpointName,
+    pub(super) cloud: CloudName,
+    pub(super) tenant: Tenant,
+    pub(super) session: Option<Session>,
+    /// What handles that are known nowhere else belong to.
+    pub(super) lineage: SessionId,
+    /// The model that was named last.
+    pub(super) model: Option<String>,
+    /// The highest so far.
+    pub(super) grade: Grade,
+}
+
+/// Why a message does not go on.
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    pub(super) decision: Option<Box<Decision>>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, decision: None }
+    }
+}
+
+/// The operation that a socket is, under a configuration; `None` when that has no such socket any more.
+pub(super) fn recognise<'h>(policy: &'h Policy, head: &'h RequestHead) -> Option<Recognised<'h>> {
+    let recognised = policy.recognise(&asked(head))?;
+    policy.surface(recognised.surface).socket?;
+    Some(recognised)
+}
+
+impl Standing {
+    /// Where the socket is connected, as `policy` numbers it.
+    fn owner(&self, policy: &Policy) -> Owner {
+        match policy.endpoint_named(&self.endpoint) {
+            Some(endpoint) if policy.place(endpoint).cloud_name == self.cloud => Owner::Endpoint(endpoint),
+            _ => Owner::Removed,
+        }
+    }
+
+    /// Whether the contract in force allows the socket to go on.
+    pub(super) fn may_stay(&self, snapshot: &Snapshot, head: &RequestHead) -> Result<(), Reason> {
+        let policy = &snapshot.policy;
+        let recognised = recognise(policy, head).ok_or(Reason::Unrecognised)?;
+        let facts = Facts {
+            now: Timestamp::now(),
+            surface: Some(recognised.surface),
+            grade: self.grade,
+            model: self.model.as_deref(),
+            owners: &[self.owner(policy)],
+            located: None,
+            tenant: self.tenant.affinity(),
+            // It is connected: that is all the health that matters.
+            health: HealthView::default(),
+            affinity: None,
+            seed: 0,
+            in_flight: &[],
+        };
+        judge(policy, &facts).outcome.map(drop)
+    }
+
+    /// Judges a message; it may go on, with this change.
+    pub(super) async fn judge(
+        &mut self,
+        house: &Arc<House>,
+        head: &RequestHead,
+        observer: Option<&Observer>,
+        snapshot: &Snapshot,
+        recognised: &Recognised<'_>,
+        read: &Read,
+    ) -> Result<Option<Splice>, Refused> {
+        let policy = &snapshot.policy;
+        let asked = asked(head);
+        let mut classified = classified(policy, Some(recognised), &asked, read.body())?;
+        let named = classified.model.as_deref().map(str::to_owned);
+        if classified.model.is_none() {
+            classified.model = self.model.clone().map(Cow::Owned);
+        }
+        let key = |(kind, value)| policy.keys.pin(self.tenant, kind, value);
+        let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
+        let cited = Cited { tenant: self.tenant, named: self.session, keys: handles.map(key).collect() };
+        let owns = |key| observer.is_some_and(|observer| observer.owns(key));
+        let over = Over { endpoint: self.owner(policy), session: self.lineage, owns: &owns };
+        let (health, random) = (HealthView::default(), rand::random());
+        let moment = Moment { now: Timestamp::now(), health, in_flight: &[], random };
+        let (decision, known) = recall(house, snapshot, head, &classified, &cited, Some(over), moment)
+            .await
+            .map_err(Refusal::from)?;
+        let endpoint: EndpointId = match &decision.verdict {
+            Verdict::Hold(endpoint) => *endpoint,
+            verdict => {
+                let refusal = in_particular(verdict.reason(), policy, &classified, &known);
+                return Err(Refused { refusal, decision: Some(Box::new(decision)) });
+            }
+        };
+        self.grade = self.grade.max(classified.grade);
+        // A message that names no model is none that begins anything.
+        let span =
+            Some(read.span(Some(recognised), policy)).filter(|span| matches!(span, ModelSpan::Json(_)));
+        let splice = span.and_then(|span| rewrite::splice(policy.place(endpoint), named.as_deref(), &span));
+        if named.is_some() {
+            self.model = named;
+        }
+        Ok(splice)
+    }
+}
