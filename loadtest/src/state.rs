@@ -93,14 +93,15 @@ pub async fn run(plan: &StatePlan, mut tell: impl FnMut(&str)) -> Result<StateRe
     let world = Arc::new(World::new(plan, &stage));
     let begun = Instant::now();
     let over = Arc::new(AtomicBool::new(false));
-    let trouble = tokio::spawn(trouble::make(
-        Arc::clone(&stage.clouds),
-        stage.replicas.clone(),
-        Arc::clone(&world.tally),
-        Dice::new(plan.seed ^ 0x7e0b1e),
-        plan.trouble && plan.riparian.is_some(),
-        Arc::clone(&over),
-    ));
+    let trouble = (plan.trouble && plan.riparian.is_some()).then(|| {
+        tokio::spawn(trouble::make(
+            Arc::clone(&stage.clouds),
+            stage.replicas.clone(),
+            Arc::clone(&world.tally),
+            Dice::new(plan.seed ^ 0x7e0b1e),
+            Arc::clone(&over),
+        ))
+    });
     let mut actors = JoinSet::new();
     for number in 0..plan.clients.max(1) {
         let actor = Actor::new(Arc::clone(&world), plan.seed, number as u64);
@@ -120,8 +121,9 @@ pub async fn run(plan: &StatePlan, mut tell: impl FnMut(&str)) -> Result<StateRe
     }
     over.store(true, Ordering::SeqCst);
     let elapsed = begun.elapsed();
-    // An error of its task is one of a process that could not be started again.
-    trouble.await.map_err(|error| error.to_string())??;
+    if let Some(trouble) = trouble {
+        trouble.await.map_err(|error| error.to_string())??;
+    }
     if let Some(failed) = failed {
         return Err(failed);
     }
