@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::replica::Replica;
 use super::tally::Tally;
@@ -47,9 +47,13 @@ async fn end(replicas: &[Replica], mut dice: Dice, tally: &Tally, over: &AtomicB
         let replica = &replicas[dice.below(replicas.len())];
         let politely = dice.below(2) == 0;
         tally.event(if politely { "replica SIGTERM" } else { "replica SIGKILL" });
+        let began = Instant::now();
         replica.end(politely).await?;
+        tally.took(if politely { "SIGTERM to the end" } else { "SIGKILL to the end" }, began.elapsed());
         pause(&mut dice, AWAY).await;
+        let began = Instant::now();
         replica.start().await?;
+        tally.took("start to ready", began.elapsed());
     }
 }
 
