@@ -25,7 +25,7 @@ use crate::carry::{Answer, Carry, Failed, over, refuse, told};
 use crate::house::House;
 use crate::metrics::Outcome;
 use crate::observe::observe_socket;
-use crate::receive::{Received, admit, asked, classified, decide};
+use crate::receive::{Received, admit, asked, classified, decide, fits};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
@@ -42,7 +42,7 @@ use relay::{Deadlines, Ended, PART_WITHIN, Relay, Server, farewell};
 use riparian_config::Socket;
 use riparian_filters::classify::Body;
 use riparian_filters::decision::Reason;
-use riparian_filters::frame::{self, CloseCode, HandshakeFault};
+use riparian_filters::frame::{self, CloseCode};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use riparian_filters::rewrite::{self, ModelSpan};
 use std::sync::Arc;
@@ -111,18 +111,8 @@ async fn open(
     let asked = asked(head);
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
-    let socket = recognised.and_then(|recognised| {
-        let kind = policy.surface(recognised.surface).socket?;
-        Some((recognised, kind))
-    });
-    let (recognised, kind) = socket.ok_or(Reason::UpgradeRefused)?;
-    if let Some(day) = &policy.surface(recognised.surface).retired {
-        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
-    }
-    let handshake = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
-        HandshakeFault::Version => Refusal::from(Reason::SocketVersion),
-        HandshakeFault::Malformed(what) => Refusal::with(Reason::HeadMalformed, what),
-    })?;
+    let kind = fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
+    let (recognised, kind) = recognised.zip(kind).ok_or(Reason::UpgradeRefused)?;
     if !client.has_no_body() || client.has_more() {
         // Whoever has not been answered does not know yet what will be spoken.
         return Err(Refusal::with(Reason::HeadMalformed, "bytes behind a request for a socket"));
@@ -130,7 +120,8 @@ async fn open(
     if house.is_draining() {
         return Err(Reason::Draining.into());
     }
-    let accept = handshake.accept();
+    let key = &head.headers[http::header::SEC_WEBSOCKET_KEY];
+    let accept = frame::accept(key.as_bytes().trim_ascii());
     let asking = Asking::new(&head.headers, kind);
     if kind == Socket::Upgrade {
         let classified = classified(policy, Some(&recognised), &asked, Body::default())?;
