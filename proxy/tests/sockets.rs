@@ -576,6 +576,29 @@ async fn an_endpoint_over_tls() {
     let Err(answer) = Socket::try_open(address(&running), REALTIME, "").await else { panic!("not verified") };
     assert_eq!((answer.status, answer.reason()), (502, "tls_verify"));
     assert_eq!(cloud.heads().len(), 4);
+
+    // And from a client over TLS.
+    let (certificate, key) = authority.sign("localhost", false);
+    let (certificate, key) = (file(&folder, "tls.crt", &certificate), file(&folder, "tls.key", &key));
+    let tls = format!(
+        "bind: 127.0.0.1:0, tls: {{ certificate: {{ file: {} }}, key: {{ file: {} }} }} }}]",
+        certificate.display(),
+        key.display()
+    );
+    let config = endpoints(&[("one", &url, &format!(", ca: {{ file: {} }}", ca.display()))], &patient());
+    let running = proxy(&config.replacen("bind: 127.0.0.1:0 }]", &tls, 1)).await;
+    for path in [REALTIME, RESPONSES] {
+        let mut raw = Raw::over(authority.connect(address(&running), &["http/1.1"]).await);
+        raw.send(request(path, "")).await;
+        assert_eq!(raw.head().await.unwrap().status, 101);
+        let (stream, buffer) = raw.into_parts();
+        let mut client = Socket::over(stream, buffer, true);
+        for number in 0..100 {
+            let text = json!({ "number": number, "x": "y".repeat(number * 1000) }).to_string();
+            client.text(&text).await;
+            assert!(client.hear().await == text, "{path} {number}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
