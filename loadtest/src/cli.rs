@@ -3,6 +3,7 @@
 mod compare;
 mod run;
 mod show;
+mod state;
 mod streams;
 
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use riparian_loadtest::cpu::{self, CpuPlan};
-use riparian_loadtest::{CloudSpec, FakeCloud, Kind};
+use riparian_loadtest::{CloudSpec, FakeCloud, Family, Kind};
 
 /// Fake clouds, an open-loop load driver, and an oracle.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Run(Box<run::Drive>),
     /// Hold many open, slow streams through a target, and see what they and fresh requests cost.
     Streams(Box<streams::Streams>),
+    /// Conversations of every family through two replicas that share their pins, under trouble, judged by the clouds.
+    State(Box<state::State>),
     /// Measure the CPU time of a request through a target.
     Cpu(Cpu),
     /// Riparian, nginx, haproxy, envoy and no proxy, side by side on the same work.
@@ -82,6 +85,9 @@ struct Fake {
     /// Its own name, which is in every answer.
     #[arg(long)]
     name: String,
+    /// The families of APIs that it speaks: openai, anthropic, bedrock, bedrock-agents, bedrock-agentcore, google, mcp, a2a.
+    #[arg(long, value_delimiter = ',', default_value = "openai")]
+    speaks: Vec<Family>,
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -134,6 +140,7 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
         Command::Fake(fake) => run_fake(fake).await.map(|()| true),
         Command::Run(drive) => drive.execute().await,
         Command::Streams(streams) => streams.execute().await,
+        Command::State(state) => state.execute().await,
         Command::Cpu(cpu) => run_cpu(cpu).await,
         Command::Compare(args) => compare::run(*args).await,
         Command::Canned(args) => compare::serve(args).await.map(|()| true),
@@ -142,6 +149,7 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
 
 async fn run_fake(fake: Fake) -> Result<(), String> {
     let mut spec = CloudSpec::new(fake.kind.into(), fake.name)
+        .speaking(fake.speaks)
         .listen(fake.listen)
         .streaming(fake.chunks, Duration::from_millis(fake.pace_ms));
     spec.digest = !fake.no_digest;
