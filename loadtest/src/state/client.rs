@@ -188,6 +188,12 @@ impl Actor {
         Actor { world, dice, number, sent: 0, tenant }
     }
 
+    /// Another tenant, if it is time for a theft.
+    pub(super) fn thief(&mut self) -> Option<usize> {
+        let wanted = self.world.thefts && self.dice.below(THEFT_ONE_IN) == 0;
+        wanted.then(|| (self.tenant + 1 + self.dice.below(TENANTS.len() - 1)) % TENANTS.len())
+    }
+
     pub(super) fn tenant(&self) -> usize {
         self.tenant
     }
@@ -323,8 +329,8 @@ impl Actor {
 
     /// A step that cites what is alive, perhaps tried by a thief first.
     pub(super) async fn cite(&mut self, ask: &Ask) -> Option<Answer> {
-        if self.world.thefts && self.dice.below(THEFT_ONE_IN) == 0 {
-            self.steal(ask).await;
+        if let Some(thief) = self.thief() {
+            self.steal(ask, thief).await;
         }
         self.go_on(ask).await
     }
@@ -346,8 +352,7 @@ impl Actor {
     }
 
     /// Another tenant tries it, once. Whatever it is told, it must not be a success.
-    async fn steal(&mut self, ask: &Ask) {
-        let thief = (self.tenant + 1 + self.dice.below(TENANTS.len() - 1)) % TENANTS.len();
+    async fn steal(&mut self, ask: &Ask, thief: usize) {
         let targets = self.targets(ask.family).to_vec();
         let target = *self.any(&targets);
         self.world.tally.of(ask.family, |counts| counts.thefts += 1);
