@@ -44,6 +44,7 @@ pub(super) struct World {
     pub(super) families: Vec<Family>,
     pub(super) sockets: bool,
     thefts: bool,
+    shared_names: bool,
     pool: Pool<HttpConnector, Full<Bytes>>,
 }
 
@@ -58,6 +59,7 @@ impl World {
             families: plan.families.clone(),
             sockets: plan.sockets,
             thefts: plan.thefts,
+            shared_names: plan.shared_names,
             pool: Pool::builder(TokioExecutor::new()).build_http(),
         }
     }
@@ -409,6 +411,12 @@ impl Actor {
         }
         let answer = self.go_on(ask).await?;
         self.follow(ask, thread, &answer);
+        if self.world.shared_names
+            && let Some(thief) = self.thief()
+        {
+            // Being answered is no finding: it may be a session of the thief's own. The clouds say whether it is.
+            let _ = self.send(ask, thief, targets[0]).await;
+        }
         Some(())
     }
 
