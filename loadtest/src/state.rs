@@ -8,6 +8,7 @@
 
 mod client;
 mod config;
+mod exchange;
 mod replica;
 mod report;
 mod stage;
