@@ -83,7 +83,7 @@ pub enum Dialect {
     Bedrock,
     /// Bedrock's agents, knowledge bases, flows and sessions: `/agents/...`.
     BedrockAgents,
-    /// Bedrock AgentCore: `/runtimes/...`.
+    /// Bedrock `AgentCore`: `/runtimes/...`.
     BedrockAgentCore,
     /// Gemini and Vertex: `/v1beta/models/{model}:generateContent`, `x-goog-api-key`.
     Google,
@@ -91,7 +91,7 @@ pub enum Dialect {
     Foundry,
     /// A server of the Model Context Protocol: `/mcp`.
     Mcp,
-    /// An agent of the Agent2Agent protocol: `/message:send`.
+    /// An agent of the `Agent2Agent` protocol: `/message:send`.
     A2a,
 }
 

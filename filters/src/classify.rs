@@ -7,7 +7,7 @@ use crate::decision::Reason;
 use crate::form::{Form, TwoFields};
 use crate::head::Head;
 use crate::policy::{Policy, SurfaceNumber};
-use crate::scan::{HANDLE_BYTES_MAX, Signals};
+use crate::scan::{HANDLE_BYTES_MAX, Signals, digest};
 use crate::surface::Recognised;
 use percent_encoding::percent_decode_str;
 use riparian_config::{Condition, Grade, Mark, ModelAt, Namespace, Signal, Source, Take};
@@ -110,6 +110,10 @@ pub fn classify<'a>(
             let value = match signal.take {
                 Take::Whole => value,
                 Take::LastSegment => Cow::Owned(signal.take.of(&value).to_owned()),
+            };
+            let value = match policy.kind(kind).mark {
+                Some(Mark::Sealed) => Cow::Owned(digest(&value)),
+                _ => value,
             };
             if value.len() > HANDLE_BYTES_MAX {
                 return Err(Reason::HeadTooLarge);

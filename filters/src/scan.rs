@@ -23,6 +23,7 @@ mod watch;
 
 pub use error::ScanError;
 pub use signals::Signals;
+pub(crate) use signals::digest;
 pub(crate) use text::Hash as NameHash;
 pub use watch::{Captures, TooManyPointers, Watch};
 

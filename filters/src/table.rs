@@ -115,8 +115,8 @@ pub struct Table {
     spans: Vec<Span>,
     cells: Vec<Cell>,
     groups: PatternMap<usize>,
-    vendors: usize,
-    surfaces: usize,
+    vendors: Alike,
+    surfaces: Alike,
     group_count: usize,
 }
 
@@ -145,8 +145,11 @@ impl Table {
         let groups = PatternMap::new(
             patterns.iter().enumerate().map(|(at, pattern)| (*pattern, OTHER_MODEL + 1 + at)),
         );
+        let (vendors, surfaces) = (vendors_alike(config), surfaces_alike(config));
         let mut builder = Builder {
             config,
+            vendors: &vendors,
+            surfaces: &surfaces,
             patterns,
             interned: HashMap::new(),
             crossings: HashMap::new(),
@@ -177,14 +180,8 @@ impl Table {
                 Span { from, epoch, index: Arc::clone(index) }
             })
             .collect();
-        Self {
-            spans,
-            groups,
-            group_count: builder.patterns.len() + OTHER_MODEL + 1,
-            vendors: config.surfaces.vendors.len(),
-            surfaces: config.surfaces.surfaces.len(),
-            cells: builder.cells,
-        }
+        let (group_count, cells) = (builder.patterns.len() + OTHER_MODEL + 1, builder.cells);
+        Self { spans, groups, group_count, vendors, surfaces, cells }
     }
 
     /// How many entries a configuration's table would have at most. At four bytes each, [`ENTRIES_MAX`] of them are 256 MiB.
@@ -192,8 +189,7 @@ impl Table {
     pub fn entries(config: &Config) -> u64 {
         let contract = &config.contract;
         let groups = model_patterns(contract).len() + OTHER_MODEL + 1;
-        let kinds =
-            (config.surfaces.vendors.len() + 1) * (config.surfaces.surfaces.len() + 1) * Grade::ALL.len();
+        let kinds = vendors_alike(config).first.len() * surfaces_alike(config).first.len() * Grade::ALL.len();
         let indexes = 2 * boundaries(contract).len() + 1;
         indexes as u64 * kinds as u64 * groups as u64
     }
@@ -212,9 +208,8 @@ impl Table {
     pub fn at(&self, now: Timestamp, kind: Kind) -> (u32, &Cell) {
         let span = self.spans.partition_point(|span| span.from <= now).saturating_sub(1);
         let span = &self.spans[span];
-        let vendor = kind.vendor.unwrap_or(self.vendors);
-        let surface = kind.surface.unwrap_or(self.surfaces);
-        let at = ((vendor * (self.surfaces + 1) + surface) * Grade::ALL.len() + kind.grade as usize)
+        let (vendor, surface) = (self.vendors.of(kind.vendor), self.surfaces.of(kind.surface));
+        let at = ((vendor * self.surfaces.first.len() + surface) * Grade::ALL.len() + kind.grade as usize)
             * self.group_count
             + kind.group.0;
         (span.epoch, &self.cells[span.index[at] as usize])
@@ -231,6 +226,65 @@ impl Table {
     pub fn epochs(&self) -> u32 {
         self.spans.last().map_or(1, |span| span.epoch + 1)
     }
+}
+
+/// Things that no term tells apart, as one row of the table: there are hundreds of surfaces, and a contract speaks of a few sets
+/// of them.
+#[derive(Clone, Debug)]
+struct Alike {
+    /// The row of each; the last one is for none.
+    row: Vec<u16>,
+    /// The first of each row.
+    first: Vec<usize>,
+}
+
+impl Alike {
+    /// Sorts `count` things, and none, by what the terms say of each: `said` is told the number, or `count` for none.
+    fn sort<S: Eq + std::hash::Hash>(count: usize, said: impl Fn(usize) -> S) -> Self {
+        let mut rows: HashMap<S, u16> = HashMap::new();
+        let (mut row, mut first) = (Vec::with_capacity(count + 1), Vec::new());
+        for number in 0..=count {
+            let new = u16::try_from(first.len())
+                .expect("fewer rows than surfaces, of which there are some hundred");
+            let at = *rows.entry(said(number)).or_insert(new);
+            if at == new {
+                first.push(number);
+            }
+            row.push(at);
+        }
+        Self { row, first }
+    }
+
+    fn of(&self, number: Option<usize>) -> usize {
+        usize::from(number.map_or(self.row[self.row.len() - 1], |number| self.row[number]))
+    }
+}
+
+fn vendors_alike(config: &Config) -> Alike {
+    let vendors = &config.surfaces.vendors;
+    Alike::sort(vendors.len(), |number| {
+        let name = vendors.get(number).map(|vendor| &vendor.name);
+        let named = config
+            .contract
+            .terms
+            .iter()
+            .map(|term| name.is_some_and(|name| term.when.vendors.contains(name)));
+        named.collect::<Vec<bool>>()
+    })
+}
+
+/// None is a row of its own: a refusal there has another name.
+fn surfaces_alike(config: &Config) -> Alike {
+    let Config { surfaces, products, contract, .. } = config;
+    let count = surfaces.surfaces.len();
+    Alike::sort(count, |number| {
+        let said = contract.terms.iter().flat_map(|term| {
+            let when = &term.when;
+            let among = is_among(surfaces, &when.surfaces, number);
+            [among, when.products.iter().any(|name| is_product(products, surfaces, name, number))]
+        });
+        (number == count, said.collect::<Vec<bool>>())
+    })
 }
 
 /// Every model pattern of the terms, once; each is a group of models.
@@ -268,6 +322,8 @@ fn later(instant: Timestamp, by: Duration) -> Timestamp {
 
 struct Builder<'c> {
     config: &'c Config,
+    vendors: &'c Alike,
+    surfaces: &'c Alike,
     patterns: Vec<&'c Pattern>,
     /// Cells by the terms that matched, and whether there was a surface.
     interned: HashMap<(Vec<u16>, bool), u32>,
@@ -283,8 +339,8 @@ impl<'c> Builder<'c> {
             (0u16..).zip(&config.contract.terms).filter(|(_, term)| term.is_in_force(from)).collect();
         let groups = self.patterns.len() + OTHER_MODEL + 1;
         let mut index = Vec::new();
-        for vendor in 0..=config.surfaces.vendors.len() {
-            for surface in 0..=config.surfaces.surfaces.len() {
+        for &vendor in &self.vendors.first {
+            for &surface in &self.surfaces.first {
                 for grade in Grade::ALL {
                     let matching: Vec<(u16, &Term)> = in_force
                         .iter()

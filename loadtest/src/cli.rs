@@ -3,6 +3,7 @@
 mod compare;
 mod run;
 mod show;
+mod state;
 mod streams;
 
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ enum Command {
     Run(Box<run::Drive>),
     /// Hold many open, slow streams through a target, and see what they and fresh requests cost.
     Streams(Box<streams::Streams>),
+    /// Conversations of every family through two replicas that share their pins, under trouble, judged by the clouds.
+    State(Box<state::State>),
     /// Measure the CPU time of a request through a target.
     Cpu(Cpu),
     /// Riparian, nginx, haproxy, envoy and no proxy, side by side on the same work.
@@ -134,6 +137,7 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
         Command::Fake(fake) => run_fake(fake).await.map(|()| true),
         Command::Run(drive) => drive.execute().await,
         Command::Streams(streams) => streams.execute().await,
+        Command::State(state) => state.execute().await,
         Command::Cpu(cpu) => run_cpu(cpu).await,
         Command::Compare(args) => compare::run(*args).await,
         Command::Canned(args) => compare::serve(args).await.map(|()| true),

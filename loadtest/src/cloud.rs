@@ -4,26 +4,47 @@
 //! They deliberately know nothing of Riparian. A request is judged by what arrives on the wire, as the cloud of that kind
 //! would judge it; the shapes are the ones that the vendor's own SDK parses.
 
+mod a2a;
+mod agentcore;
 mod answer;
+mod anthropic;
 mod ask;
+mod asserted;
+mod bedrock;
+mod bedrock_agents;
 mod call;
 mod chat;
+mod clock;
 mod complaint;
 mod conversations;
+mod core;
 mod entry;
+mod eventstream;
+mod family;
 mod fault;
+mod fleet;
+mod form;
 mod gate;
+mod google;
 mod handle;
 mod journal;
+mod mcp;
 mod media;
+mod native;
+mod openai;
 mod record;
 mod response_object;
 mod responses;
 mod route;
 mod script;
+mod sealed;
 mod serve;
+mod sigv4;
+mod sockets;
 mod spec;
 mod state;
+mod things;
+mod visit;
 mod wire;
 
 use std::io;
@@ -31,11 +52,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use eventstream::{EventMessage, read_events};
+pub use family::Family;
 pub use fault::{FAULT_HEADER, Fault, UnknownFault};
+pub use fleet::{Fleet, FleetCounts, TENANT_HEADER, Violation};
 pub use record::{Counts, Credential, NONCE_HEADER, Outcome, Seen, hex, sha256};
 pub(crate) use script::fill;
 pub use script::{SCRIPT_HEADER, Script};
-pub use spec::{CloudSpec, Kind, Protocol};
+pub use spec::{CloudSpec, Kind, Lifetimes, Protocol};
 
 use gate::Gate;
 use serve::Site;
@@ -134,6 +158,11 @@ impl FakeCloud {
     pub async fn heal(&self) -> io::Result<()> {
         self.site.faults().clear();
         self.gate.reopen().await
+    }
+
+    /// Puts its clock forward: whatever would be forgotten in this time is.
+    pub fn advance(&self, by: Duration) {
+        self.site.clock.advance(by);
     }
 
     /// Stops listening, ends every connection, and returns when the tasks are gone.

@@ -10,7 +10,7 @@
 //! the oracle's, in `run`.
 
 pub mod canned;
-mod child;
+pub(crate) mod child;
 mod config;
 mod curve;
 mod fit;

@@ -24,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 
 pub use check::Verdict;
 pub use dial::Http;
+pub(crate) use dice::Dice;
 pub use mix::Mix;
 pub use recipe::{Recipe, Step};
 pub use shape::{Manners, Shape};

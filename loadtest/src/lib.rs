@@ -32,11 +32,12 @@ pub mod oracle;
 pub mod process;
 pub mod report;
 pub mod stage;
+pub mod state;
 pub mod streams;
 
 pub use cloud::{
-    CloudSpec, Counts, Credential, FAULT_HEADER, FakeCloud, Fault, Kind, NONCE_HEADER, Outcome, Protocol,
-    SCRIPT_HEADER, Script, Seen,
+    CloudSpec, Counts, Credential, FAULT_HEADER, FakeCloud, Family, Fault, Fleet, Kind, Lifetimes,
+    NONCE_HEADER, Outcome, Protocol, SCRIPT_HEADER, Script, Seen, TENANT_HEADER,
 };
 pub use drive::{Http, Manners, Mix, Plan, Progress, Run, Sample, Shape, Verdict};
 pub use oracle::{Class, Finding, Findings, Rules, Sight};

@@ -1,5 +1,10 @@
 //! An independent judge. From plain rules it knows which clouds each request may reach; from the clouds' own lists it knows
 //! which it did reach. It takes nobody's word for it, least of all the proxy's headers.
+//!
+//! It covers what the driver of `run` sends: chat completions, embeddings, responses and conversations of the OpenAI dialect,
+//! the terms that ask about their class, grade, surface, vendor and model, and misplaced handles of every kind. It does not
+//! cover the other families, sockets, sealed blobs and tenants: what becomes of these is judged by the clouds' common book
+//! ([`crate::Fleet`]), which `state` reads.
 
 mod contract;
 mod facts;
@@ -153,7 +158,7 @@ impl Judge<'_> {
 
     fn arrival(&self, sample: Option<&Sample>, findings: &mut Findings) {
         let Judge { sight, seen, .. } = self;
-        if seen.outcome == Outcome::ForeignHandle {
+        if seen.outcome == Outcome::ForeignHandle || seen.misplaced {
             findings.misplaced.push(self.finding(format!("{} cites {}", self.line(), seen.cited.join(", "))));
         }
         if seen.stray_credential {

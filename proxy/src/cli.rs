@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod run;
 mod schema;
+mod surfaces;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ enum Command {
     Explain(explain::Explain),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
+    /// Which API operations are known, what in them speaks of state, and how long their handles live?
+    Surfaces(surfaces::Surfaces),
     /// Three fake clouds, the proxy between, and a few seconds of mixed traffic.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
@@ -59,6 +62,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Schema => schema::run(),
+            Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run(),
         };

@@ -222,8 +222,14 @@ pub(crate) fn in_particular(
         Reason::UnknownHandle | Reason::OwnerNotDesignated | Reason::OwnerRemoved => {
             let at = (reason == Reason::UnknownHandle).then(unknown).flatten().unwrap_or(0);
             refusal.param = classified.handles.get(at).map(|_| place(at));
-            let in_path = classified.handles.get(at).is_some_and(|handle| handle.place == HandlePlace::Path);
-            if reason == Reason::UnknownHandle && in_path {
+            // Who asks for what a path, a header or a parameter names is told that it is not there; a body is told to be wrong.
+            let in_head = classified.handles.get(at).is_some_and(|handle| match handle.place {
+                HandlePlace::Path => true,
+                HandlePlace::Signal(slot) => classified
+                    .surface
+                    .is_some_and(|surface| policy.surface(surface).signals[slot].at.pointer().is_none()),
+            });
+            if reason == Reason::UnknownHandle && in_head {
                 refusal.status = 404;
             }
         }

@@ -1,18 +1,20 @@
 //! The one door by which refusals leave, in the client's dialect.
 //!
-//! The envelope is OpenAI's (`{"error": {"message", "type", "param", "code"}}`), which Azure and Bedrock's compatible paths share, so that an
-//! unchanged SDK raises the exception that fits the status. SDKs retry 408, 409, 429 and 5xx: a contract refusal is none of
+//! The envelope is that of the request's family ([`envelope`](mod@envelope)), so that an unchanged SDK raises the exception that fits the
+//! status. SDKs retry 408, 409, 429 and 5xx: a contract refusal is none of
 //! those, and says `x-should-retry: false` besides. The message names no host, no credential and no other tenant.
+
+mod envelope;
 
 use crate::record::Record;
 use crate::relay::buffer::{self, Buffer};
 use crate::relay::client::{Client, Unreachable};
 use crate::relay::head::AnswerHead;
 use bytes::Bytes;
+use envelope::{Envelope, Told};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use riparian_filters::decision::Reason;
-use serde_json::json;
 use std::time::Duration;
 
 /// A refusal, with what the client may know.
@@ -41,16 +43,6 @@ impl Refusal {
         Self { detail: Some(detail.into()), ..Self::from(reason) }
     }
 
-    /// `error.type`, as the vendor words it for this status.
-    fn kind(&self) -> &'static str {
-        match self.status {
-            403 => "permission_error",
-            404 => "not_found_error",
-            500.. => "server_error",
-            _ => "invalid_request_error",
-        }
-    }
-
     /// The envelope.
     #[must_use]
     pub fn body(&self, record: &Record) -> Bytes {
@@ -70,15 +62,15 @@ impl Refusal {
         }
         message.push_str(&format!(" Decision {}.", record.id));
         let ids: Vec<_> = terms.iter().map(|term| term.id.as_str()).collect();
-        let error = json!({
-            "message": message,
-            "type": self.kind(),
-            "param": self.param,
-            "code": self.reason.as_str(),
-            "decision": record.id.to_string(),
-            "terms": ids,
-        });
-        Bytes::from(json!({ "error": error }).to_string())
+        let told = Told {
+            reason: self.reason,
+            status: self.status,
+            message: &message,
+            param: self.param.as_deref(),
+            decision: &record.id.to_string(),
+            terms: &ids,
+        };
+        Bytes::from(envelope(record).body(&told).to_string())
     }
 
     fn retry_after(&self, record: &Record) -> Option<u64> {
@@ -112,6 +104,9 @@ impl Refusal {
         if self.reason == Reason::MethodRefused {
             lines.push(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
         }
+        if let Some(exception) = envelope(record).exception(self.status) {
+            lines.push(EXCEPTION, HeaderValue::from_static(exception));
+        }
         record.tag(lines);
         (head, body)
     }
@@ -140,6 +135,18 @@ impl Refusal {
         Ok(())
     }
 }
+
+/// The envelope of the request's family; of an operation that nobody knows, OpenAI's.
+fn envelope(record: &Record) -> Envelope {
+    let policy = &record.snapshot.policy;
+    record.surface.map_or(Envelope::OpenAi, |surface| {
+        let family = &policy.config.surfaces.families[policy.surface(surface).family];
+        Envelope::of(family.name.as_str())
+    })
+}
+
+/// Where AWS SDKs look for the exception's name.
+const EXCEPTION: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Stainless SDKs (openai, anthropic) obey it above the status.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

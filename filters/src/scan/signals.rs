@@ -281,12 +281,20 @@ fn bit(slot: usize) -> u64 {
     u32::try_from(slot).ok().and_then(|slot| 1_u64.checked_shl(slot)).unwrap_or(0)
 }
 
+/// What is sealed is known by the first half of its BLAKE3, in hexadecimal digits.
+pub(crate) fn digest(text: &str) -> String {
+    half(blake3::hash(text.as_bytes()))
+}
+
+fn half(hash: blake3::Hash) -> String {
+    let mut hex = hash.to_hex().to_string();
+    hex.truncate(32);
+    hex
+}
+
 impl<'t> Text<'t> {
-    /// The first half of its BLAKE3, in hexadecimal digits.
     fn digest(&self) -> String {
-        let mut hex = self.digest.unwrap_or_else(|| blake3::hash(self.kept)).to_hex().to_string();
-        hex.truncate(32);
-        hex
+        half(self.digest.unwrap_or_else(|| blake3::hash(self.kept)))
     }
 
     fn is(&self, word: &[u8]) -> bool {

@@ -82,7 +82,7 @@ contract:
     let small = Table::entries(&config);
     assert!(small < ENTRIES_MAX);
     let term = config.contract.terms[0].clone();
-    for day in 0..500i64 {
+    for day in 0..2000i64 {
         let mut term = term.clone();
         term.until = Some(Timestamp::from_second(day * 86_400).expect("in range"));
         term.when.models = vec![Pattern::Exact(format!("model-{day}"))];

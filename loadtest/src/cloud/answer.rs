@@ -20,7 +20,21 @@ pub(crate) struct Reply {
     pub(crate) payload: Payload,
     /// Ids that were born and are kept.
     pub(crate) created: Vec<String>,
+    pub(crate) status: u16,
+    /// Headers beside the usual ones.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// Of events: how they are framed.
+    pub(crate) stream_type: &'static str,
+    /// Kept until the answer has ended.
+    pub(crate) hold: Option<Hold>,
 }
+
+/// Whatever is to be let go when an answer has ended.
+pub(crate) type Hold = Box<dyn std::any::Any + Send>;
+
+const SSE: &str = "text/event-stream; charset=utf-8";
+/// How AWS frames its events.
+pub(crate) const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 pub(crate) enum Payload {
     Whole {
@@ -66,25 +80,56 @@ impl Iterator for Events {
 }
 
 impl Reply {
-    pub(crate) fn json(value: &impl Serialize) -> Reply {
-        Reply {
-            payload: Payload::Whole { content_type: "application/json", bytes: json(value) },
-            created: Vec::new(),
-        }
+    fn of(payload: Payload) -> Reply {
+        Reply { payload, created: Vec::new(), status: 200, headers: Vec::new(), stream_type: SSE, hold: None }
     }
 
-    pub(crate) fn binary(content_type: &'static str, bytes: Vec<u8>) -> Reply {
-        Reply { payload: Payload::Whole { content_type, bytes: bytes.into() }, created: Vec::new() }
+    /// Nothing but a status.
+    pub(crate) fn empty(status: u16) -> Reply {
+        Reply::binary("text/plain", Bytes::new()).status(status)
+    }
+
+    pub(crate) fn status(mut self, status: u16) -> Reply {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// AWS events instead of server-sent ones.
+    pub(crate) fn aws(mut self) -> Reply {
+        self.stream_type = EVENT_STREAM;
+        self
+    }
+
+    pub(crate) fn json(value: &impl Serialize) -> Reply {
+        Reply::of(Payload::Whole { content_type: "application/json", bytes: json(value) })
+    }
+
+    pub(crate) fn binary(content_type: &'static str, bytes: impl Into<Bytes>) -> Reply {
+        Reply::of(Payload::Whole { content_type, bytes: bytes.into() })
     }
 
     pub(crate) fn events(events: impl Into<Events>) -> Reply {
-        Reply { payload: Payload::Events(events.into()), created: Vec::new() }
+        Reply::of(Payload::Events(events.into()))
     }
 
     pub(crate) fn creating(mut self, id: impl Into<Option<String>>) -> Reply {
         self.created.extend(id.into());
         self
     }
+}
+
+/// One server-sent event, with or without a name.
+pub(crate) fn sse(name: Option<&str>, value: &impl Serialize) -> Bytes {
+    let mut event = name.map_or_else(Vec::new, |name| format!("event: {name}\n").into_bytes());
+    event.extend_from_slice(b"data: ");
+    serde_json::to_writer(&mut event, value).expect("values made here have string keys and finite numbers");
+    event.extend_from_slice(b"\n\n");
+    event.into()
 }
 
 /// Serialises what this crate made itself.
@@ -157,9 +202,35 @@ pub(crate) struct Answer {
     pause: Option<Pin<Box<Sleep>>>,
     outcome: Outcome,
     entry: Option<Entry>,
+    hold: Option<Hold>,
 }
 
 impl Answer {
+    /// Nothing, of a request whose entry is another's to settle.
+    pub(crate) fn none() -> Self {
+        let pieces: Events = Vec::new().into();
+        Answer {
+            pieces,
+            whole_bytes: Some(0),
+            sent: 0,
+            sent_bytes: 0,
+            digest: None,
+            stop_at: usize::MAX,
+            ending: Ending::Whole,
+            pace: Duration::ZERO,
+            pause: None,
+            outcome: Outcome::Ok,
+            entry: None,
+            hold: None,
+        }
+    }
+
+    /// With something to be let go at its end.
+    pub(crate) fn holding(mut self, hold: Option<Hold>) -> Self {
+        self.hold = hold;
+        self
+    }
+
     pub(crate) fn whole(bytes: Bytes, outcome: Outcome, entry: Entry) -> Self {
         let whole_bytes = Some(bytes.len() as u64);
         let mut answer = Self::stream(vec![bytes].into(), Duration::ZERO, Ending::Whole, outcome, entry);
@@ -187,10 +258,12 @@ impl Answer {
             pause: None,
             outcome,
             entry: Some(entry),
+            hold: None,
         }
     }
 
     fn settle(&mut self, outcome: Outcome) {
+        self.hold = None;
         let Some(entry) = self.entry.take() else { return };
         let digest = match self.digest.take() {
             Some(digest) if outcome != Outcome::Faulted || self.stop_at == usize::MAX => {
@@ -234,6 +307,9 @@ impl Body for Answer {
             Some(piece) => {
                 this.sent += 1;
                 this.sent_bytes += piece.len() as u64;
+                if let Some(entry) = this.entry.as_ref().filter(|_| this.outcome == Outcome::Ok) {
+                    entry.gives(&piece);
+                }
                 if let Some(digest) = &mut this.digest {
                     digest.update(&piece);
                 }

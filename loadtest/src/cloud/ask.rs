@@ -6,12 +6,15 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::form;
+
 /// The fields of every JSON operation in one struct: their names do not clash within the dialect. A field that is doubled
 /// or of the wrong type makes the body bad, as it does at the real clouds.
 #[derive(Default, Deserialize)]
 pub(crate) struct Ask<'a> {
     pub(crate) model: Option<String>,
     pub(crate) stream: Option<bool>,
+    pub(crate) include: Option<Vec<String>>,
     pub(crate) stream_options: Option<StreamOptions>,
     pub(crate) store: Option<bool>,
     pub(crate) background: Option<bool>,
@@ -33,8 +36,19 @@ pub(crate) struct Ask<'a> {
     pub(crate) text: Option<Value>,
     pub(crate) tool_choice: Option<Value>,
     pub(crate) tools: Option<Vec<Value>>,
+    pub(crate) items: Option<Vec<Value>>,
     pub(crate) top_p: Option<f64>,
     pub(crate) truncation: Option<String>,
+}
+
+/// Something that a request for a response refers to, beside its chain.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Item(String),
+    Sealed { item: String, blob: String },
+    Container(String),
+    File(String),
+    VectorStore(String),
 }
 
 #[derive(Deserialize)]
@@ -64,8 +78,8 @@ impl<'a> Ask<'a> {
         if body.is_empty() {
             return Ok(Ask::default());
         }
-        if let Some(boundary) = boundary(content_type) {
-            return Ok(Ask { model: form_field(body, boundary, "model"), ..Ask::default() });
+        if let Some(boundary) = form::boundary(content_type) {
+            return Ok(Ask { model: form::field(body, boundary, "model"), ..Ask::default() });
         }
         let text = std::str::from_utf8(body).map_err(|_| "The body is not UTF-8.".to_owned())?;
         serde_json::from_str(text)
@@ -79,33 +93,69 @@ impl<'a> Ask<'a> {
     /// The ids that it cites.
     pub(crate) fn cited(&self) -> Vec<String> {
         let conversation = self.conversation.as_ref().map(|conversation| conversation.id().to_owned());
-        self.previous_response_id.iter().cloned().chain(conversation).collect()
+        let mut cited: Vec<String> = self.previous_response_id.iter().cloned().chain(conversation).collect();
+        for reference in self.references() {
+            match reference {
+                Reference::Item(id)
+                | Reference::Container(id)
+                | Reference::File(id)
+                | Reference::VectorStore(id) => {
+                    cited.push(id);
+                }
+                Reference::Sealed { .. } => {}
+            }
+        }
+        cited
     }
-}
 
-fn boundary(content_type: &str) -> Option<&str> {
-    let (media_type, parameters) = content_type.split_once(';')?;
-    if !media_type.trim().eq_ignore_ascii_case("multipart/form-data") {
-        return None;
+    /// Input items, if the input is a list.
+    pub(crate) fn input_items(&self) -> Vec<Value> {
+        self.input
+            .filter(|input| input.get().starts_with('['))
+            .and_then(|input| serde_json::from_str(input.get()).ok())
+            .unwrap_or_default()
     }
-    let value = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("boundary="))?;
-    Some(value.trim_matches('"'))
-}
 
-/// The text of one form field. The parts are found by their delimiter, so a large file costs one search and no copy.
-fn form_field(body: &[u8], boundary: &str, name: &str) -> Option<String> {
-    let delimiter = format!("--{boundary}");
-    let wanted = format!("name=\"{name}\"");
-    let starts: Vec<usize> = memchr::memmem::find_iter(body, delimiter.as_bytes()).collect();
-    starts.windows(2).find_map(|pair| {
-        let part = &body[pair[0] + delimiter.len()..pair[1]];
-        let head_end = memchr::memmem::find(part, b"\r\n\r\n")?;
-        let head = std::str::from_utf8(&part[..head_end]).ok()?;
-        // `filename="..."` ends in the same letters as `name="..."`: the space or semicolon before it tells.
-        let named = head.split([';', '\n']).any(|piece| piece.trim() == wanted);
-        let value = part[head_end + 4..].strip_suffix(b"\r\n")?;
-        named.then(|| String::from_utf8(value.to_vec()).ok()).flatten()
-    })
+    /// What its input and its tools refer to.
+    pub(crate) fn references(&self) -> Vec<Reference> {
+        let mut found = Vec::new();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        for item in self.input_items() {
+            let Some(fields) = item.as_object() else { continue };
+            // An item of which only the id is said is a reference; its type may be left out.
+            if fields.keys().all(|key| key == "id" || key == "type") {
+                found.extend(text(&item["id"]).map(Reference::Item));
+            }
+            if let Some(blob) = text(&item["encrypted_content"]) {
+                found.push(Reference::Sealed { item: text(&item["id"]).unwrap_or_default(), blob });
+            }
+            found.extend(text(&item["container_id"]).map(Reference::Container));
+            let parts = item["content"].as_array().into_iter().flatten();
+            found.extend(parts.filter_map(|part| text(&part["file_id"])).map(Reference::File));
+        }
+        for tool in self.tools.iter().flatten() {
+            let container = text(&tool["container"]).or_else(|| text(&tool["environment"]["container_id"]));
+            found.extend(container.map(Reference::Container));
+            let list = |pointer: &str| {
+                let ids = tool.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+                ids.filter_map(text).collect::<Vec<String>>()
+            };
+            found.extend(list("/container/file_ids").into_iter().map(Reference::File));
+            found.extend(list("/vector_store_ids").into_iter().map(Reference::VectorStore));
+        }
+        found
+    }
+
+    pub(crate) fn includes(&self, what: &str) -> bool {
+        self.include.iter().flatten().any(|include| include == what)
+    }
+
+    /// The tools that make themselves a container.
+    pub(crate) fn wants_container(&self) -> bool {
+        self.tools.iter().flatten().any(|tool| {
+            tool["container"]["type"] == "auto" || tool["environment"]["type"] == "container_auto"
+        })
+    }
 }
 
 #[cfg(test)]

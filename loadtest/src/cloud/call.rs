@@ -17,6 +17,8 @@ pub(crate) struct Call<'a> {
     pub(crate) nonce: Option<&'a str>,
     pub(crate) script: Script,
     pub(crate) body_bytes: u64,
+    /// It came on a socket, which knows responses that nobody else does.
+    pub(crate) on_socket: bool,
 }
 
 impl Call<'_> {

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::{Events, Reply, Words};
+use super::answer::{Events, Reply, Words, sse};
 use super::call::{Call, unix_now};
 use super::complaint::Complaint;
+use super::openai::keeps_completions;
+use super::things::Thing;
 
 #[derive(Clone, Copy, Serialize)]
 struct Usage {
@@ -84,6 +86,11 @@ pub(crate) fn chat(call: &Call<'_>) -> Result<Reply, Complaint> {
     }
     let model = call.required_model()?;
     let id = call.site.minter.mint("chatcmpl-");
+    let stored =
+        call.ask.store == Some(true) && keeps_completions(call.site.spec.kind, call.site.spec.zero_retention);
+    if stored {
+        keep(call, &id, model);
+    }
     let reply = if call.ask.streams() {
         let choice = |piece: Option<&str>, first: bool| {
             let delta = match piece {
@@ -103,7 +110,18 @@ pub(crate) fn chat(call: &Call<'_>) -> Result<Reply, Complaint> {
         completion.usage = Some(Some(Usage::of(call, 4)));
         Reply::json(&completion)
     };
-    Ok(reply.creating((call.ask.store == Some(true)).then_some(id)))
+    Ok(reply.creating(stored.then_some(id)))
+}
+
+/// Keeps a completion before its first byte leaves.
+fn keep(call: &Call<'_>, id: &str, model: &str) {
+    let message = json!({"role": "assistant", "content": call.words(1).whole(), "refusal": null});
+    let value = json!({
+        "id": id, "object": "chat.completion", "created": unix_now(), "model": model,
+        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}],
+        "metadata": call.ask.metadata.clone().unwrap_or_else(|| json!({})), "usage": Usage::of(call, 4),
+    });
+    call.site.put("chat", id, Thing::new(value).lives(call.site.spec.lifetimes.stored));
 }
 
 pub(crate) fn completions(call: &Call<'_>) -> Result<Reply, Complaint> {
@@ -143,7 +161,7 @@ fn stream<C: Serialize>(
     let chunk = move |choices: &[C], usage: Option<Usage>| {
         let mut chunk = Completion::new(&id, object, created, &model, choices);
         chunk.usage = usage_asked.then_some(usage);
-        data(&chunk)
+        sse(None, &chunk)
     };
     let mut pieces = words.pieces().enumerate();
     let (mut tail, mut done) = (0, false);
@@ -163,11 +181,4 @@ fn stream<C: Serialize>(
         }
     });
     Events::lazy(count + 2 + usize::from(usage_asked), events)
-}
-
-fn data(value: &impl Serialize) -> Bytes {
-    let mut event = b"data: ".to_vec();
-    serde_json::to_writer(&mut event, value).expect("values made here have string keys and finite numbers");
-    event.extend_from_slice(b"\n\n");
-    event.into()
 }

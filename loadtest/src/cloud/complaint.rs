@@ -12,19 +12,28 @@ pub(crate) struct Complaint {
     pub(crate) status: u16,
     pub(crate) outcome: Outcome,
     pub(crate) body: Value,
+    /// Headers beside the usual ones.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Complaint {
     /// The OpenAI envelope, which Azure and Bedrock use for what goes wrong within an operation.
-    fn vendor(status: u16, outcome: Outcome, message: &str, param: Option<&str>, code: Option<&str>) -> Self {
+    pub(crate) fn vendor(
+        status: u16,
+        outcome: Outcome,
+        message: &str,
+        param: Option<&str>,
+        code: Option<&str>,
+    ) -> Self {
         let kind = if status >= 500 { "server_error" } else { "invalid_request_error" };
         let body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
-        Complaint { status, outcome, body }
+        Complaint { status, outcome, body, headers: Vec::new() }
     }
 
     /// Azure's front door, which answers before an operation is reached.
     fn azure(status: u16, outcome: Outcome, code: &str, message: &str) -> Self {
-        Complaint { status, outcome, body: json!({"error": {"code": code, "message": message}}) }
+        let body = json!({"error": {"code": code, "message": message}});
+        Complaint { status, outcome, body, headers: Vec::new() }
     }
 
     pub(crate) fn wrong_credential(kind: Kind) -> Self {
@@ -102,6 +111,51 @@ impl Complaint {
             Some("previous_response_id"),
             Some("previous_response_not_found"),
         )
+    }
+
+    /// An item that is cited by its id alone.
+    pub(crate) fn unknown_item(id: &str, outcome: Outcome) -> Self {
+        let message = format!(
+            "Item with id '{id}' not found. Items are not persisted when `store` is set to false. Try again with \
+             `store` set to true, or remove this item from your input."
+        );
+        Self::vendor(404, outcome, &message, Some("input"), None)
+    }
+
+    /// A blob that does not open here.
+    pub(crate) fn unopened(id: &str, outcome: Outcome) -> Self {
+        let message = format!(
+            "The encrypted content for item {id} could not be verified. Reason: Encrypted content could not be \
+             decrypted or parsed."
+        );
+        Self::vendor(400, outcome, &message, None, Some("invalid_encrypted_content"))
+    }
+
+    /// The account keeps nothing, so nothing can be cited.
+    pub(crate) fn zero_retention(what: &str, param: &str) -> Self {
+        let message = format!("{what} cannot be used for this organization due to Zero Data Retention.");
+        Self::vendor(400, Outcome::BadBody, &message, Some(param), Some("unsupported_parameter"))
+    }
+
+    pub(crate) fn conversation_locked() -> Self {
+        let message =
+            "Another process is currently operating on this conversation. Please retry in a few seconds.";
+        Self::vendor(400, Outcome::Locked, message, None, Some("conversation_locked"))
+    }
+
+    /// A container within a response: expired ones are told otherwise than unknown ones.
+    pub(crate) fn unknown_container(id: &str, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::GoneHandle => {
+                Self::vendor(400, outcome, &format!("Expected container_id: {id}"), Some("tools"), None)
+            }
+            _ => Self::vendor(404, outcome, &format!("Container with id '{id}' not found."), None, None),
+        }
+    }
+
+    /// Anything else of the OpenAI dialect that is not here.
+    pub(crate) fn unknown_thing(what: &str, id: &str, outcome: Outcome) -> Self {
+        Self::vendor(404, outcome, &format!("{what} with id '{id}' not found."), None, None)
     }
 
     pub(crate) fn unknown_conversation(id: &str, outcome: Outcome) -> Self {

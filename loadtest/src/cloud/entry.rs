@@ -6,11 +6,17 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 
+use super::asserted::asserted;
+use super::core::cores;
+use super::family::Family;
+use super::fleet::{Arrival, Shown, TENANT_HEADER};
 use super::journal::End;
 use super::record::{Credential, NONCE_HEADER, Outcome, Seen};
 use super::serve::Site;
-use super::spec::Kind;
+use super::sigv4;
+use super::spec::{CloudSpec, Kind};
 
 pub(crate) struct Entry {
     site: Arc<Site>,
@@ -19,14 +25,15 @@ pub(crate) struct Entry {
     /// What is known so far; the outcome in it is of no meaning before the end.
     pub(crate) end: End,
     pub(crate) status: u16,
+    tenant: Option<String>,
     settled: bool,
 }
 
 impl Entry {
     pub(crate) fn enter(site: &Arc<Site>, head: &Parts) -> (Entry, Credential, Option<String>) {
-        let (credential, stray_credential) = credential(site.spec.kind, &site.spec.credential, &head.headers);
+        let (credential, stray_credential) = credential(&site.spec, &head.headers, head.uri.query());
         let nonce = text(&head.headers, NONCE_HEADER);
-        let at = Instant::now();
+        let (at, tenant) = (Instant::now(), text(&head.headers, TENANT_HEADER));
         let number = site.journal.enter(Seen {
             number: 0,
             at,
@@ -38,10 +45,13 @@ impl Entry {
             body_model: None,
             body_bytes: 0,
             body_sha256: [0; 32],
-            headers: headers(&site.spec.credential, head),
+            headers: headers(&site.spec, head),
             credential,
             stray_credential,
             nonce: nonce.clone(),
+            tenant: tenant.clone(),
+            misplaced: false,
+            foreign_tenant: false,
             stream: false,
             created: Vec::new(),
             cited: Vec::new(),
@@ -52,8 +62,62 @@ impl Entry {
             client_gone_after: None,
         });
         let end = End { outcome: Outcome::Open, body_bytes: 0, stream: false, creates: false, cites: false };
-        let entry = Entry { site: Arc::clone(site), number, at, end, status: 0, settled: false };
+        let entry = Entry { site: Arc::clone(site), number, at, end, status: 0, tenant, settled: false };
         (entry, credential, nonce)
+    }
+
+    /// Asks the fleet what it makes of a request that has arrived, before anything is judged or played.
+    pub(crate) fn arrived(&self, head: &Parts, body: &[u8]) {
+        let site = &self.site;
+        let line = format!("{} {}", head.method, head.uri.path());
+        let mut brought = cores(percent_decode_str(self.target(head)).collect::<Vec<u8>>().as_slice());
+        for (name, value) in &head.headers {
+            if !CREDENTIAL_HEADERS.contains(&name.as_str()) {
+                brought.extend(cores(value.as_bytes()));
+            }
+        }
+        brought.extend(cores(&body[..body.len().min(SCANNED_BYTES_MAX)]));
+        brought.sort_unstable();
+        brought.dedup();
+        let asserted: Vec<String> =
+            site.spec.speaks.iter().flat_map(|&family| asserted(family, head, body)).collect();
+        self.show(head, &line, &brought, &asserted);
+    }
+
+    /// The same for a message on a socket, whose request was `head`.
+    pub(crate) fn message(&self, head: &Parts, text: &str) {
+        let line = format!("message at {}", head.uri.path());
+        self.show(head, &line, &cores(text.as_bytes()), &[]);
+    }
+
+    fn show(&self, head: &Parts, line: &str, cores: &[String], asserted: &[String]) {
+        if cores.is_empty() && asserted.is_empty() {
+            return;
+        }
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let arrival = Arrival {
+            cloud: &self.site.name,
+            tenant: self.tenant.as_deref(),
+            nonce: header(NONCE_HEADER).unwrap_or_default(),
+            line,
+            cores,
+            asserted,
+        };
+        let shown = self.site.spec.fleet.arrive(&arrival);
+        if shown != Shown::default() {
+            self.site.journal.shown(self.number, shown);
+        }
+    }
+
+    /// Tells the fleet what an answer gives, before its first byte leaves.
+    pub(crate) fn gives(&self, answer: &[u8]) {
+        if let Some(tenant) = &self.tenant {
+            self.site.spec.fleet.born(tenant, &cores(answer));
+        }
+    }
+
+    fn target<'a>(&self, head: &'a Parts) -> &'a str {
+        head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str)
     }
 
     /// Writes down what has been found out.
@@ -93,34 +157,46 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// The key that a credential header carries, without its scheme.
-fn key(name: &str, value: &[u8]) -> Option<Vec<u8>> {
-    match name {
-        "authorization" => {
-            let scheme = value.get(..7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then(|| value[7..].trim_ascii().to_vec())
-        }
-        _ => Some(value.trim_ascii().to_vec()),
+/// As much of a body is searched for handles: far more than any request of a state test has.
+const SCANNED_BYTES_MAX: usize = 256 << 10;
+
+/// Whether a credential header carries the cloud's own key. Of a signature only its access key is looked at here: whether it
+/// is right can be said only when the body has arrived.
+fn matches(spec: &CloudSpec, name: &str, value: &[u8]) -> bool {
+    let own = spec.credential.as_bytes();
+    if name != "authorization" {
+        return value.trim_ascii() == own;
     }
+    let bearer = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    if bearer { value[7..].trim_ascii() == own } else { sigv4::access_key(value) == Some(&spec.access_key) }
 }
 
 const CREDENTIAL_HEADERS: [&str; 5] =
     ["authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token"];
 
-/// What the headers that this kind of cloud reads amount to, and whether any other credential came along.
-fn credential(kind: Kind, own: &str, headers: &HeaderMap) -> (Credential, bool) {
-    let read: &[&str] = match kind {
-        Kind::Azure => &["api-key", "authorization"],
-        Kind::Bedrock | Kind::OpenAi => &["authorization"],
-    };
+/// What the headers that this cloud reads amount to, and whether any other credential came along.
+fn credential(spec: &CloudSpec, headers: &HeaderMap, query: Option<&str>) -> (Credential, bool) {
+    let speaks = |family| spec.speaks.contains(&family);
+    let mut read = vec!["authorization"];
+    if spec.kind == Kind::Azure && speaks(Family::OpenAi) {
+        read.push("api-key");
+    }
+    read.extend(spec.speaks.iter().flat_map(|family| family.credential_headers()));
     let (mut found, mut right, mut stray) = (false, false, false);
     for name in CREDENTIAL_HEADERS {
         for value in headers.get_all(name) {
-            let matches = key(name, value.as_bytes()).is_some_and(|key| key == own.as_bytes());
+            let matches = matches(spec, name, value.as_bytes());
             found |= read.contains(&name);
             right |= matches && read.contains(&name);
             stray |= !matches;
         }
+    }
+    if speaks(Family::Google)
+        && let Some(key) = super::visit::query(query, "key")
+    {
+        found = true;
+        right |= key == spec.credential;
+        stray |= key != spec.credential;
     }
     let credential = match (found, right) {
         (_, true) => Credential::Right,
@@ -131,12 +207,12 @@ fn credential(kind: Kind, own: &str, headers: &HeaderMap) -> (Credential, bool) 
 }
 
 /// The headers worth keeping, credentials replaced by whether they were right.
-fn headers(own: &str, head: &Parts) -> Vec<(String, String)> {
+fn headers(spec: &CloudSpec, head: &Parts) -> Vec<(String, String)> {
     let authority = head.uri.authority().map(|authority| ("host".to_owned(), authority.to_string()));
     let kept = head.headers.iter().filter_map(|(name, value)| {
         let name = name.as_str();
         if CREDENTIAL_HEADERS.contains(&name) {
-            let right = key(name, value.as_bytes()).is_some_and(|key| key == own.as_bytes());
+            let right = matches(spec, name, value.as_bytes());
             return Some((name.to_owned(), if right { "right" } else { "wrong" }.to_owned()));
         }
         worth_keeping(name).then(|| (name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
@@ -145,8 +221,11 @@ fn headers(own: &str, head: &Parts) -> Vec<(String, String)> {
 }
 
 fn worth_keeping(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 12] = [
         "host",
+        "mcp-session-id",
+        "mcp-protocol-version",
+        "last-event-id",
         "user-agent",
         "accept",
         "accept-encoding",
@@ -156,7 +235,8 @@ fn worth_keeping(name: &str) -> bool {
         "traceparent",
         "baggage",
     ];
-    ["x-", "content-", "openai-"].iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
+    ["x-", "content-", "openai-", "anthropic-"].iter().any(|prefix| name.starts_with(prefix))
+        || NAMES.contains(&name)
 }
 
 #[cfg(test)]
@@ -168,7 +248,9 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, http::HeaderValue::from_static(value));
         }
-        credential(kind, "k", &headers)
+        let mut spec = CloudSpec::new(kind, "c").credential("k");
+        spec.access_key = "AKIDEXAMPLE".to_owned();
+        credential(&spec, &headers, None)
     }
 
     #[test]
@@ -182,6 +264,15 @@ mod tests {
             (Kind::OpenAi, vec![("authorization", "bearer k")], (Right, false)),
             (Kind::Bedrock, vec![("authorization", "k")], (Wrong, true)),
             (Kind::Bedrock, vec![], (Absent, false)),
+            (
+                Kind::Bedrock,
+                vec![(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/bedrock/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                )],
+                (Right, false),
+            ),
         ];
         for (kind, pairs, expected) in table {
             assert_eq!(judged(kind, &pairs), expected, "{kind:?} {pairs:?}");

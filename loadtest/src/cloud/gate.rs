@@ -21,6 +21,7 @@ pub(crate) struct Gate {
     addr: SocketAddr,
     orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
+    site: Arc<Site>,
     /// Bound but never listening: keeps the port from everybody else while the real listener is shut.
     _reservation: TcpSocket,
 }
@@ -40,8 +41,8 @@ impl Gate {
         let addr = reservation.local_addr()?;
         let listener = bound(addr)?.listen(1024)?;
         let (orders, inbox) = mpsc::channel(4);
-        let task = tokio::spawn(accept(addr, listener, tls, site, inbox));
-        Ok(Gate { addr, orders, task, _reservation: reservation })
+        let task = tokio::spawn(accept(addr, listener, tls, Arc::clone(&site), inbox));
+        Ok(Gate { addr, orders, task, site, _reservation: reservation })
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -69,6 +70,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        self.site.end_sockets();
         self.task.abort();
     }
 }

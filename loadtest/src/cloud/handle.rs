@@ -12,25 +12,28 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use sha2::{Digest, Sha256};
 
-use super::answer::{Answer, Ending, Payload, Reply, gzip, json};
+use super::answer::{Answer, Ending, Payload, Reply, gzip};
 use super::ask::Ask;
 use super::call::Call;
 use super::complaint::Complaint;
 use super::entry::Entry;
+use super::family::Family;
 use super::fault::{FAULT_HEADER, Fault};
 use super::record::{Credential, NONCE_HEADER, Outcome};
 use super::route::{self, Operation};
 use super::script::{SCRIPT_HEADER, Script};
 use super::serve::Site;
 use super::spec::CloudSpec;
+use super::visit::Visit;
 use super::wire::Fuse;
-use super::{chat, conversations, media, responses};
+use super::{chat, conversations, media, native, responses, sockets};
 
 pub(crate) async fn handle(
     site: Arc<Site>,
     fuse: Option<Fuse>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, io::Error> {
+    let socket = sockets::wanted(&request).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let (mut entry, credential, nonce) = Entry::enter(&site, &head);
     let script = asked_script(&site.spec, &head.headers);
@@ -39,8 +42,13 @@ pub(crate) async fn handle(
     let fault = asked.as_ref().ok().copied().flatten();
     // If the other side goes away from here on, the entry is dropped and says so.
     let arrival = read(body, fault, &site.spec, &mut entry).await?;
-    if let (Arrival::Whole(body), Some(_)) = (&arrival, fault) {
-        note_model(&head.headers, body, &entry);
+    if let Arrival::Whole(body) = &arrival {
+        if site.spec.digest {
+            entry.arrived(&head, body);
+        }
+        if fault.is_some() {
+            note_model(&head.headers, body, &entry);
+        }
     }
     let judged = match (arrival, asked) {
         (Arrival::Interrupted, _) | (_, Ok(Some(Fault::ResetBeforeHeaders))) => {
@@ -48,17 +56,42 @@ pub(crate) async fn handle(
         }
         (_, Err(complaint)) => Err(complaint),
         (_, Ok(Some(Fault::Stall))) => std::future::pending().await,
-        (_, Ok(Some(Fault::Status { status, .. }))) => Err(Complaint::fault(status)),
+        (_, Ok(Some(Fault::Status { status, .. }))) => Err(site.front().fault(status)),
         (Arrival::TooLarge, _) => Err(Complaint::too_large()),
         (Arrival::Whole(body), _) => script.and_then(|script| {
             let reader = Reader { nonce: nonce.as_deref(), credential, script };
-            judge(&site, &head, &reader, &body, &mut entry)
+            if let Some(upgrade) = socket {
+                return admit(&site, &head, &reader, &body).map(|()| Judged::Socket(upgrade));
+            }
+            judge(&site, &head, &reader, &body, &mut entry).map(Judged::Reply)
         }),
     };
     if let Some(Fault::SlowFirstByte(delay)) = fault {
         tokio::time::sleep(delay).await;
     }
+    let judged = match judged {
+        Ok(Judged::Socket(upgrade)) => match sockets::accept(&site, head, upgrade, nonce, entry) {
+            Ok(response) => return Ok(response),
+            Err((complaint, back)) => {
+                entry = *back;
+                return respond(&site, None, Err(*complaint), fault, pace, entry);
+            }
+        },
+        Ok(Judged::Reply(reply)) => {
+            for (_, value) in &reply.headers {
+                entry.gives(value.as_bytes());
+            }
+            Ok(reply)
+        }
+        Err(complaint) => Err(complaint),
+    };
     respond(&site, nonce.as_deref(), judged, fault, pace, entry)
+}
+
+/// What a request comes to.
+enum Judged {
+    Reply(Reply),
+    Socket(hyper::upgrade::OnUpgrade),
 }
 
 /// Notes the model of a request that a fault may end before it is judged: without it nobody could tell whether its body
@@ -149,14 +182,8 @@ async fn read(
     }
 }
 
-fn judge(
-    site: &Site,
-    head: &Parts,
-    reader: &Reader<'_>,
-    body: &Bytes,
-    entry: &mut Entry,
-) -> Result<Reply, Complaint> {
-    let kind = site.spec.kind;
+/// What is asked of every request: the right host, and this cloud's credential.
+fn admit(site: &Site, head: &Parts, reader: &Reader<'_>, body: &Bytes) -> Result<(), Complaint> {
     if let Some(host) = &site.spec.host {
         let named = head.uri.authority().map(http::uri::Authority::as_str);
         let named = named.or_else(|| head.headers.get(header::HOST)?.to_str().ok());
@@ -165,11 +192,32 @@ fn judge(
         }
     }
     if reader.credential != Credential::Right {
-        return Err(Complaint::wrong_credential(kind));
+        return Err(match site.front() {
+            Family::OpenAi => Complaint::wrong_credential(site.spec.kind),
+            family => family.wrong_credential(),
+        });
     }
+    native::signature(&site.spec, site.front(), head, body)
+}
+
+fn judge(
+    site: &Site,
+    head: &Parts,
+    reader: &Reader<'_>,
+    body: &Bytes,
+    entry: &mut Entry,
+) -> Result<Reply, Complaint> {
+    admit(site, head, reader, body)?;
+    if let Some(family) = native::claimed(&site.spec, head) {
+        return visit(site, family, head, reader, body, entry);
+    }
+    let kind = site.spec.kind;
     let (method, path) = (head.method.as_str(), head.uri.path());
     let route = route::route(kind, method, path, head.uri.query())
         .map_err(|miss| Complaint::missed(kind, &miss, method, path))?;
+    if route.operation == Operation::More {
+        return visit(site, Family::OpenAi, head, reader, body, entry);
+    }
     entry.amend(|seen| seen.operation = Some(route.operation.name()));
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let ask =
@@ -189,13 +237,41 @@ fn judge(
     }
     let model = named.map_or("", String::as_str);
     let (nonce, script) = (reader.nonce, reader.script);
-    let call = Call { site, ask: &ask, model, nonce, script, body_bytes: entry.end.body_bytes };
-    let reply = perform(&call, &route.operation)?;
+    let call =
+        Call { site, ask: &ask, model, nonce, script, body_bytes: entry.end.body_bytes, on_socket: false };
+    let reply = perform(&call, &route.operation, head.uri.query())?;
     entry.end.creates = !reply.created.is_empty();
     if entry.end.creates {
         entry.amend(|seen| seen.created.clone_from(&reply.created));
     }
     Ok(reply)
+}
+
+/// Lets an operation that reads its body as a tree answer, and notes what it found out.
+fn visit(
+    site: &Site,
+    family: Family,
+    head: &Parts,
+    reader: &Reader<'_>,
+    body: &Bytes,
+    entry: &mut Entry,
+) -> Result<Reply, Complaint> {
+    let visit = Visit::new(site, family, head, body, reader.nonce, reader.script)?;
+    let answered = native::answer(&visit);
+    let notes = visit.notes();
+    entry.end.stream = notes.stream;
+    entry.end.cites = !notes.cited.is_empty();
+    let created = answered.as_ref().map(|reply| reply.created.clone()).unwrap_or_default();
+    entry.end.creates = !created.is_empty();
+    entry.amend(|seen| {
+        seen.operation = notes.operation;
+        seen.body_model.clone_from(&notes.model);
+        seen.model = notes.model;
+        seen.stream = notes.stream;
+        seen.cited = notes.cited;
+        seen.created = created;
+    });
+    answered
 }
 
 /// The ids that the path and the body cite.
@@ -206,12 +282,13 @@ fn cited(operation: &Operation, ask: &Ask<'_>) -> Vec<String> {
         | Operation::ResponseCancel(id)
         | Operation::ResponseInputItems(id)
         | Operation::ConversationRead(id)
+        | Operation::ConversationUpdate(id)
         | Operation::ConversationDelete(id) => vec![id.clone()],
         _ => ask.cited(),
     }
 }
 
-fn perform(call: &Call<'_>, operation: &Operation) -> Result<Reply, Complaint> {
+fn perform(call: &Call<'_>, operation: &Operation, query: Option<&str>) -> Result<Reply, Complaint> {
     match operation {
         Operation::Chat => chat::chat(call),
         Operation::Completions => chat::completions(call),
@@ -223,13 +300,15 @@ fn perform(call: &Call<'_>, operation: &Operation) -> Result<Reply, Complaint> {
         Operation::ModelList => Ok(media::models(call)),
         Operation::Model(id) => media::model(call, id),
         Operation::ResponseCreate => responses::create(call),
-        Operation::ResponseRead(id) => responses::read(call, id),
+        Operation::ResponseRead(id) => responses::read(call, id, query),
         Operation::ResponseDelete(id) => responses::delete(call, id),
         Operation::ResponseCancel(id) => responses::cancel(call, id),
         Operation::ResponseInputItems(id) => responses::input_items(call, id),
         Operation::ConversationCreate => Ok(conversations::create(call)),
         Operation::ConversationRead(id) => conversations::read(call, id),
+        Operation::ConversationUpdate(id) => conversations::update(call, id),
         Operation::ConversationDelete(id) => conversations::delete(call, id),
+        Operation::More => Err(Complaint::bad_body("This operation is answered elsewhere.", None)),
     }
 }
 
@@ -241,15 +320,17 @@ fn respond(
     pace: Duration,
     mut entry: Entry,
 ) -> io::Result<Response<Answer>> {
-    let (status, outcome, payload) = match judged {
-        Ok(reply) => (200, Outcome::Ok, reply.payload),
-        Err(complaint) => {
-            let bytes = json(&complaint.body);
-            (complaint.status, complaint.outcome, Payload::Whole { content_type: "application/json", bytes })
-        }
-    };
+    let outcome = judged.as_ref().map_or_else(|complaint| complaint.outcome, |_| Outcome::Ok);
+    let reply = judged.unwrap_or_else(|complaint| {
+        let reply = Reply::json(&complaint.body).status(complaint.status);
+        complaint.headers.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+    });
+    let Reply { payload, status, headers, stream_type, hold, .. } = reply;
     entry.status = status;
     let mut response = Response::builder().status(status).header("x-request-id", site.minter.mint("req_"));
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
     if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
         response = response.header(NONCE_HEADER, nonce);
     }
@@ -269,9 +350,8 @@ fn respond(
             Answer::whole(bytes, outcome, entry)
         }
         Payload::Events(mut events) => {
-            response = response
-                .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
-                .header(header::CACHE_CONTROL, "no-cache");
+            response =
+                response.header(header::CONTENT_TYPE, stream_type).header(header::CACHE_CONTROL, "no-cache");
             if packed {
                 events = gzip(events)?.into();
             }
@@ -283,5 +363,5 @@ fn respond(
             Answer::stream(events, pace, ending, outcome, entry)
         }
     };
-    response.body(answer).map_err(io::Error::other)
+    response.body(answer.holding(hold)).map_err(io::Error::other)
 }

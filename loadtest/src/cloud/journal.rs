@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use super::fleet::Shown;
 use super::record::{Counts, Outcome, Seen};
 
 /// The list and the counters, behind one lock that is held for a few moves only.
@@ -61,6 +62,20 @@ impl Journal {
         let mut book = self.book();
         if let Some(seen) = book.entry(number) {
             change(seen);
+        }
+    }
+
+    /// Notes what the fleet made of a request when it had arrived.
+    pub(crate) fn shown(&self, number: u64, shown: Shown) {
+        let mut book = self.book();
+        if number < book.cleared_below {
+            return;
+        }
+        book.counts.misplaced += u64::from(shown.misplaced);
+        book.counts.foreign_tenant += u64::from(shown.foreign_tenant);
+        if let Some(seen) = book.entry(number) {
+            seen.misplaced = shown.misplaced;
+            seen.foreign_tenant = shown.foreign_tenant;
         }
     }
 

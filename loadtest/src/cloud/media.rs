@@ -133,7 +133,7 @@ pub(crate) fn images(call: &Call<'_>) -> Result<Reply, Complaint> {
 pub(crate) fn speech(call: &Call<'_>) -> Result<Reply, Complaint> {
     call.required_model()?;
     let noise = (0..=u8::MAX).cycle().take(4093);
-    Ok(Reply::binary("audio/mpeg", b"ID3".iter().copied().chain(noise).collect()))
+    Ok(Reply::binary("audio/mpeg", b"ID3".iter().copied().chain(noise).collect::<Vec<u8>>()))
 }
 
 pub(crate) fn transcription(call: &Call<'_>) -> Result<Reply, Complaint> {

@@ -23,6 +23,8 @@ pub enum Outcome {
     ForeignHandle,
     /// It cites something that was made here but is not kept: `store: false`, deleted, or the oldest of too many.
     GoneHandle,
+    /// 400: another turn of the same conversation is under way.
+    Locked,
     /// No such path at this kind of cloud, or its `api-version` is missing.
     UnknownPath,
     /// `Host` is not the one that the spec demands.
@@ -79,6 +81,12 @@ pub struct Seen {
     pub stray_credential: bool,
     /// Its `x-loadtest-nonce`.
     pub nonce: Option<String>,
+    /// Its `x-loadtest-tenant`.
+    pub tenant: Option<String>,
+    /// It brought a handle that another cloud of the fleet had minted, or a session that began at another one.
+    pub misplaced: bool,
+    /// It brought a handle that another tenant had got.
+    pub foreign_tenant: bool,
     /// It asked for a stream.
     pub stream: bool,
     /// Ids that were born here by this request and are kept.
@@ -145,6 +153,8 @@ pub struct Counts {
     pub foreign_handle: u64,
     /// [`Outcome::GoneHandle`].
     pub gone_handle: u64,
+    /// [`Outcome::Locked`].
+    pub locked: u64,
     /// [`Outcome::UnknownPath`].
     pub unknown_path: u64,
     /// [`Outcome::WrongHost`].
@@ -161,6 +171,10 @@ pub struct Counts {
     pub creates: u64,
     /// Answered requests that cited state which is here.
     pub continues: u64,
+    /// Requests with [`Seen::misplaced`].
+    pub misplaced: u64,
+    /// Requests with [`Seen::foreign_tenant`].
+    pub foreign_tenant: u64,
     /// Requests that asked for a stream.
     pub streams: u64,
     /// Requests with a credential that is not this cloud's.
@@ -180,6 +194,7 @@ impl Counts {
             Outcome::WrongModel => &mut self.wrong_model,
             Outcome::ForeignHandle => &mut self.foreign_handle,
             Outcome::GoneHandle => &mut self.gone_handle,
+            Outcome::Locked => &mut self.locked,
             Outcome::UnknownPath => &mut self.unknown_path,
             Outcome::WrongHost => &mut self.wrong_host,
             Outcome::BadBody => &mut self.bad_body,

@@ -30,6 +30,16 @@ pub(crate) struct Facts {
     pub(crate) tools: Vec<Value>,
     pub(crate) top_p: f64,
     pub(crate) truncation: String,
+    /// Output items before the message: reasoning, calls of hosted tools.
+    pub(crate) extra: Vec<Value>,
+}
+
+impl Facts {
+    /// Every output item with an id, as it is listed and cited later.
+    pub(crate) fn items(&self) -> Vec<Value> {
+        let message = serde_json::to_value(Message::new(self, "completed")).unwrap_or_default();
+        self.extra.iter().cloned().chain([message]).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -68,6 +78,20 @@ impl<'a> Message<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Extra(&'a Value),
+    Message(Message<'a>),
+}
+
+impl<'a> Item<'a> {
+    fn all(facts: &'a Facts) -> Vec<Self> {
+        let message = Item::Message(Message::new(facts, "completed"));
+        facts.extra.iter().map(Item::Extra).chain([message]).collect()
+    }
+}
+
+#[derive(Serialize)]
 struct Usage {
     input_tokens: u64,
     input_tokens_details: InputDetails,
@@ -102,7 +126,7 @@ pub(crate) struct Object<'a> {
     instructions: &'a Option<Value>,
     max_output_tokens: Option<u64>,
     model: &'a str,
-    output: Vec<Message<'a>>,
+    output: Vec<Item<'a>>,
     parallel_tool_calls: bool,
     previous_response_id: Option<&'a str>,
     reasoning: Reasoning,
@@ -140,7 +164,7 @@ impl<'a> Object<'a> {
             instructions: &facts.instructions,
             max_output_tokens: facts.max_output_tokens,
             model: &facts.model,
-            output: if completed { vec![Message::new(facts, status)] } else { Vec::new() },
+            output: if completed { Item::all(facts) } else { Vec::new() },
             parallel_tool_calls: facts.parallel_tool_calls,
             previous_response_id: facts.previous_response_id.as_deref(),
             reasoning: Reasoning { effort: (), summary: () },
@@ -189,28 +213,34 @@ struct OfResponse<'a> {
 
 #[derive(Serialize)]
 struct OfItem<'a> {
-    output_index: u32,
-    item: Message<'a>,
+    output_index: usize,
+    item: Item<'a>,
 }
 
 /// The whole stream. There is no `[DONE]` in this API: the terminal event is `response.completed`.
 pub(crate) fn events(facts: &Facts, pieces: &[String]) -> Vec<Bytes> {
     let mut events = Events { sent: Vec::with_capacity(pieces.len() + 8) };
     let whole = |status| OfResponse { response: Object::of(facts, status) };
-    let part = |text| json!({"item_id": facts.item_id, "output_index": 0, "content_index": 0, "part": Part::new(text)});
+    let at = facts.extra.len();
+    let part = |text| json!({"item_id": facts.item_id, "output_index": at, "content_index": 0, "part": Part::new(text)});
     events.push("response.created", &whole("in_progress"));
     events.push("response.in_progress", &whole("in_progress"));
-    let item = |status| OfItem { output_index: 0, item: Message::new(facts, status) };
+    for (output_index, extra) in facts.extra.iter().enumerate() {
+        let item = OfItem { output_index, item: Item::Extra(extra) };
+        events.push("response.output_item.added", &item);
+        events.push("response.output_item.done", &item);
+    }
+    let item = |status| OfItem { output_index: at, item: Item::Message(Message::new(facts, status)) };
     events.push("response.output_item.added", &item("in_progress"));
     events.push("response.content_part.added", &part(""));
     for delta in pieces {
         let delta = json!({
-            "item_id": facts.item_id, "output_index": 0, "content_index": 0, "delta": delta, "logprobs": [],
+            "item_id": facts.item_id, "output_index": at, "content_index": 0, "delta": delta, "logprobs": [],
         });
         events.push("response.output_text.delta", &delta);
     }
     let done = json!({
-        "item_id": facts.item_id, "output_index": 0, "content_index": 0, "text": facts.text, "logprobs": [],
+        "item_id": facts.item_id, "output_index": at, "content_index": 0, "text": facts.text, "logprobs": [],
     });
     events.push("response.output_text.done", &done);
     events.push("response.content_part.done", &part(&facts.text));

@@ -22,7 +22,10 @@ pub(crate) enum Operation {
     ResponseInputItems(String),
     ConversationCreate,
     ConversationRead(String),
+    ConversationUpdate(String),
     ConversationDelete(String),
+    /// One of the operations that read their body as a tree: see `openai`.
+    More,
 }
 
 impl Operation {
@@ -45,7 +48,9 @@ impl Operation {
             Operation::ResponseInputItems(_) => "responses.input_items",
             Operation::ConversationCreate => "conversations.create",
             Operation::ConversationRead(_) => "conversations.get",
+            Operation::ConversationUpdate(_) => "conversations.update",
             Operation::ConversationDelete(_) => "conversations.delete",
+            Operation::More => "more",
         }
     }
 }
@@ -84,7 +89,16 @@ pub(crate) fn route(kind: Kind, method: &str, path: &str, query: Option<&str>) -
             version.filter(|version| !version.is_empty()).ok_or(Miss::Path)?;
             let Some(rest) = rest.strip_prefix("deployments/") else {
                 // Without a deployment in the path there are only the operations that keep state, and the list of models.
-                let dated = ["responses", "conversations", "models"];
+                let dated = [
+                    "responses",
+                    "conversations",
+                    "models",
+                    "files",
+                    "batches",
+                    "vector_stores",
+                    "uploads",
+                    "containers",
+                ];
                 let here = dated.contains(&rest.split('/').next().unwrap_or_default());
                 return if here { plain(rest) } else { Err(Miss::Path) };
             };
@@ -116,6 +130,8 @@ fn operation(kind: Kind, method: &str, rest: &str) -> Result<Operation, Miss> {
         ("POST", ["responses", _, "cancel"]) => Operation::ResponseCancel(id()),
         ("GET", ["models"]) => Operation::ModelList,
         ("GET", ["models", _]) => Operation::Model(id()),
+        // The vendor's agents are served there too, beside the runtime's own paths.
+        (_, ["agents", ..]) => Operation::More,
         _ if kind == Kind::Bedrock => return Err(Miss::Path),
         ("POST", ["completions"]) => Operation::Completions,
         ("POST", ["embeddings"]) => Operation::Embeddings,
@@ -127,7 +143,15 @@ fn operation(kind: Kind, method: &str, rest: &str) -> Result<Operation, Miss> {
         ("GET", ["responses", _, "input_items"]) => Operation::ResponseInputItems(id()),
         ("POST", ["conversations"]) => Operation::ConversationCreate,
         ("GET", ["conversations", _]) => Operation::ConversationRead(id()),
+        ("POST", ["conversations", _]) => Operation::ConversationUpdate(id()),
         ("DELETE", ["conversations", _]) => Operation::ConversationDelete(id()),
+        (_, ["conversations", _, "items", ..] | ["responses", "compact" | "input_tokens"])
+        | ("GET", ["chat", "completions"])
+        | (_, ["chat", "completions", _, ..])
+        | (
+            _,
+            ["batches" | "containers" | "files" | "prompts" | "realtime" | "uploads" | "vector_stores", ..],
+        ) => Operation::More,
         _ => return Err(Miss::Path),
     };
     Ok(found)
@@ -143,7 +167,11 @@ mod tests {
         let table = [
             (OpenAi, "POST /v1/chat/completions", Some("chat.create")),
             (OpenAi, "POST /openai/v1/chat/completions", None),
-            (OpenAi, "GET /v1/chat/completions", None),
+            (OpenAi, "GET /v1/chat/completions", Some("more")),
+            (Bedrock, "GET /openai/v1/chat/completions", None),
+            (Bedrock, "POST /openai/v1/containers", None),
+            (Bedrock, "POST /openai/v1/agents/sessions", Some("more")),
+            (Azure, "GET /openai/v1/containers/cntr_1/files", Some("more")),
             (OpenAi, "POST /v1//chat/completions", None),
             (OpenAi, "GET /v1/responses/resp_1/input_items", Some("responses.input_items")),
             (Azure, "POST /openai/v1/embeddings", Some("embeddings")),

@@ -6,8 +6,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::clock::Clock;
+use super::family::Family;
 use super::fault::FaultSlot;
 use super::handle::handle;
 use super::journal::Journal;
@@ -21,15 +24,26 @@ pub(crate) struct Site {
     pub(crate) spec: CloudSpec,
     pub(crate) journal: Journal,
     pub(crate) minter: Minter,
+    pub(crate) clock: Clock,
+    /// The name in the spec, shared with the fleet's book.
+    pub(crate) name: Arc<str>,
+    /// Sockets that were upgraded: they outlive their connection's task.
+    sockets: Mutex<JoinSet<()>>,
     store: Mutex<Store>,
     faults: Mutex<FaultSlot>,
 }
 
 impl Site {
     pub(crate) fn new(spec: CloudSpec) -> Self {
+        let minter = Minter::new(&spec.name);
+        let name: Arc<str> = spec.name.as_str().into();
+        spec.fleet.join(minter.mark(), &name);
         Site {
+            clock: Clock::new(),
+            name,
+            sockets: Mutex::default(),
             journal: Journal::new(spec.seen_max),
-            minter: Minter::new(&spec.name),
+            minter,
             store: Mutex::new(Store::new(spec.stored_max)),
             faults: Mutex::default(),
             spec,
@@ -38,6 +52,23 @@ impl Site {
 
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no code panics while it holds the store")
+    }
+
+    /// The family in whose envelope it speaks where none has been recognised.
+    pub(crate) fn front(&self) -> Family {
+        self.spec.speaks.first().copied().unwrap_or(Family::OpenAi)
+    }
+
+    /// Runs a socket to its end, or to the cloud's.
+    pub(crate) fn run_socket(&self, socket: impl Future<Output = ()> + Send + 'static) {
+        let mut sockets = self.sockets.lock().expect("no code panics while it holds the sockets");
+        while sockets.try_join_next().is_some() {}
+        sockets.spawn(socket);
+    }
+
+    /// Ends every socket.
+    pub(crate) fn end_sockets(&self) {
+        self.sockets.lock().expect("no code panics while it holds the sockets").abort_all();
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, FaultSlot> {
@@ -88,7 +119,8 @@ where
         }
         let _ = connection.await;
     } else {
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(io, service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(io, service).with_upgrades();
         tokio::pin!(connection);
         tokio::select! {
             _ = connection.as_mut() => return,

@@ -1,7 +1,12 @@
 //! How a fake cloud is to behave, said before it starts.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::family::Family;
+use super::fleet::Fleet;
+use super::record::sha256;
 
 /// Whose API a fake cloud speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +69,38 @@ impl std::fmt::Debug for Protocol {
     }
 }
 
+/// After what time a cloud forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A container that nobody uses. Default 20 minutes.
+    pub container_idle: Duration,
+    /// A managed session that nobody uses: runtimes, agents, code interpreters. Default 15 minutes.
+    pub session_idle: Duration,
+    /// A managed session, used or not. Default 8 hours.
+    pub session: Duration,
+    /// Stored responses, files of batches, interactions. Default 30 days.
+    pub stored: Duration,
+    /// A cached content without its own `ttl`. Default 1 hour.
+    pub cached: Duration,
+    /// An MCP session that nobody uses. Default 1 hour.
+    pub mcp_idle: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        Lifetimes {
+            container_idle: Duration::from_secs(20 * MINUTE),
+            session_idle: Duration::from_secs(15 * MINUTE),
+            session: Duration::from_secs(8 * HOUR),
+            stored: Duration::from_secs(30 * 24 * HOUR),
+            cached: Duration::from_secs(HOUR),
+            mcp_idle: Duration::from_secs(HOUR),
+        }
+    }
+}
+
 /// One fake cloud. Start from [`CloudSpec::new`] and change what matters.
 #[derive(Clone)]
 pub struct CloudSpec {
@@ -75,6 +112,23 @@ pub struct CloudSpec {
     pub cloud: String,
     /// The only key that it accepts. Default `key-of-NAME`.
     pub credential: String,
+    /// The families of APIs that it speaks. Default: the OpenAI dialect alone.
+    pub speaks: Vec<Family>,
+    /// The access key of requests that are signed the AWS way. Default `AKIA` + 16 letters, made from the name.
+    pub access_key: String,
+    /// Its secret. Default `secret-of-NAME`.
+    pub secret_key: String,
+    /// The region that signatures and ARNs name. Default `us-east-1`.
+    pub region: String,
+    /// The account that ARNs name.
+    pub account: String,
+    /// The account keeps nothing: `store` is taken for false, and nothing can be cited. Default no.
+    pub zero_retention: bool,
+    /// After what time it forgets what. The defaults are the vendors'; [`crate::FakeCloud::advance`] passes the time.
+    pub lifetimes: Lifetimes,
+    /// The book that it shares with the other clouds of a test. Default: one of its own, so that it still knows a handle that
+    /// is not its own.
+    pub fleet: Arc<Fleet>,
     /// The models (Azure: deployments) that it has. Default: `gpt-5.5`, on Bedrock `openai.gpt-5.5`, and
     /// `text-embedding-3-small` where there are embeddings.
     pub models: Vec<String>,
@@ -109,8 +163,18 @@ impl CloudSpec {
             Kind::Azure | Kind::OpenAi => &["gpt-5.5", "text-embedding-3-small"],
             Kind::Bedrock => &["openai.gpt-5.5"],
         };
+        let letters: String =
+            sha256(name.as_bytes())[..16].iter().map(|&byte| char::from(b'A' + byte % 26)).collect();
         CloudSpec {
             kind,
+            speaks: vec![Family::OpenAi],
+            access_key: format!("AKIA{letters}"),
+            secret_key: format!("secret-of-{name}"),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            zero_retention: false,
+            lifetimes: Lifetimes::default(),
+            fleet: Arc::default(),
             cloud: kind.cloud().to_owned(),
             credential: format!("key-of-{name}"),
             models: models.iter().map(|&model| model.to_owned()).collect(),
@@ -132,6 +196,36 @@ impl CloudSpec {
     #[must_use]
     pub fn models<M: Into<String>>(mut self, models: impl IntoIterator<Item = M>) -> Self {
         self.models = models.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Speaking these families instead of the OpenAI dialect; with the models that go with them, in place of the default
+    /// ones.
+    #[must_use]
+    pub fn speaking(mut self, families: impl IntoIterator<Item = Family>) -> Self {
+        self.speaks = families.into_iter().collect();
+        let models = self.speaks.iter().flat_map(|family| match family {
+            Family::OpenAi => self.models.clone(),
+            Family::Anthropic => vec!["claude-sonnet-5".to_owned()],
+            Family::Bedrock | Family::BedrockAgents => vec!["us.anthropic.claude-sonnet-5".to_owned()],
+            Family::Google => vec!["gemini-3.8-flash".to_owned()],
+            Family::AgentCore | Family::Mcp | Family::A2a => Vec::new(),
+        });
+        self.models = models.collect();
+        self
+    }
+
+    /// Sharing this book with other clouds.
+    #[must_use]
+    pub fn fleet(mut self, fleet: &Arc<Fleet>) -> Self {
+        self.fleet = Arc::clone(fleet);
+        self
+    }
+
+    /// An account that keeps nothing.
+    #[must_use]
+    pub fn zero_retention(mut self) -> Self {
+        self.zero_retention = true;
         self
     }
 
@@ -172,6 +266,7 @@ impl std::fmt::Debug for CloudSpec {
             .field("kind", &self.kind)
             .field("name", &self.name)
             .field("cloud", &self.cloud)
+            .field("speaks", &self.speaks)
             .field("models", &self.models)
             .field("listen", &self.listen)
             .field("protocol", &self.protocol)

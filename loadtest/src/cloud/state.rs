@@ -8,36 +8,49 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::core::{cores, uuid};
 use super::record::{Outcome, sha256};
 use super::response_object::Facts;
+use super::things::Thing;
 
 /// Mints ids that no other cloud mints: each carries a digest of its cloud's name, a random number of this run, and a
 /// counter. A cloud can so tell an id that it once made from one that it never made.
 #[derive(Debug)]
 pub(crate) struct Minter {
+    /// The digest and the random number.
     mark: String,
-    run: u32,
     next: AtomicU64,
 }
 
 impl Minter {
     pub(crate) fn new(name: &str) -> Self {
         let digest = sha256(name.as_bytes());
-        let mark = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
+        let name_digest = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         // The standard library seeds its hash maps from the system's randomness: enough to tell two runs apart.
         let [a, b, c, d, ..] = RandomState::new().hash_one(name).to_be_bytes();
-        Minter { mark, run: u32::from_be_bytes([a, b, c, d]), next: AtomicU64::new(1) }
+        let mark = format!("{name_digest:08x}{:08x}", u32::from_be_bytes([a, b, c, d]));
+        Minter { mark, next: AtomicU64::new(1) }
+    }
+
+    /// What every id of this cloud begins with, in this run.
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// For instance `resp_` + 32 hex digits.
     pub(crate) fn mint(&self, prefix: &str) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{prefix}{}{:08x}{number:016x}", self.mark, self.run)
+        format!("{prefix}{}{number:016x}", self.mark)
+    }
+
+    /// An id in the shape of a UUID.
+    pub(crate) fn mint_uuid(&self) -> String {
+        uuid(&self.mint(""))
     }
 
     /// What citing an id that is not kept here amounts to.
     pub(crate) fn blame(&self, id: &str) -> Outcome {
-        let ours = id.split_once('_').is_some_and(|(_, rest)| rest.starts_with(&self.mark));
+        let ours = cores(id.as_bytes()).iter().any(|core| core.starts_with(&self.mark));
         if ours { Outcome::GoneHandle } else { Outcome::ForeignHandle }
     }
 }
@@ -51,6 +64,8 @@ pub(crate) struct StoredResponse {
     pub(crate) cancelled: bool,
     /// The input as it came, unless it was too long to keep.
     pub(crate) input: Option<Arc<str>>,
+    /// Known to the socket alone on which it was made.
+    pub(crate) socket: bool,
 }
 
 impl StoredResponse {
@@ -69,17 +84,36 @@ pub(crate) struct StoredConversation {
     pub(crate) created_at: u64,
     pub(crate) metadata: Value,
     pub(crate) turns: u64,
+    /// Oldest first.
+    pub(crate) items: Vec<Value>,
+    /// Held by whoever is at a turn: more than this one reference mean that it is under way.
+    pub(crate) busy: Arc<()>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) responses: Shelf<StoredResponse>,
     pub(crate) conversations: Shelf<StoredConversation>,
+    /// Items of stored responses, which later inputs may cite.
+    pub(crate) items: Shelf<Value>,
+    pub(crate) things: Shelf<Thing>,
 }
 
 impl Store {
     pub(crate) fn new(max: usize) -> Self {
-        Store { responses: Shelf::new(max), conversations: Shelf::new(max) }
+        Store {
+            responses: Shelf::new(max),
+            conversations: Shelf::new(max),
+            items: Shelf::new(max.saturating_mul(2)),
+            things: Shelf::new(max),
+        }
+    }
+}
+
+impl Store {
+    /// A response that is kept for everybody.
+    pub(crate) fn stored(&self, id: &str) -> Option<&StoredResponse> {
+        self.responses.find(id).filter(|response| !response.socket)
     }
 }
 
@@ -103,8 +137,14 @@ impl<T> Shelf<T> {
                 self.items.remove(&oldest);
             }
         }
-        self.items.insert(id.to_owned(), item);
-        self.order.push_back(id.to_owned());
+        if self.items.insert(id.to_owned(), item).is_none() {
+            self.order.push_back(id.to_owned());
+        }
+    }
+
+    /// Newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = (&String, &T)> {
+        self.order.iter().rev().filter_map(|id| self.items.get_key_value(id))
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&T> {

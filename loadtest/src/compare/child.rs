@@ -82,6 +82,19 @@ impl Child {
         Tree::of(self.process.id())
     }
 
+    /// Asks it to end, and waits for that; false if it does not within this long.
+    pub(crate) fn terminate(&mut self, within: std::time::Duration) -> bool {
+        let _ = kill_process_group(self.group, Signal::TERM); // gone already: as it should be
+        let end = std::time::Instant::now() + within;
+        while std::time::Instant::now() < end {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        false
+    }
+
     /// # Errors
     /// It has ended: with what it said.
     pub(crate) fn check(&mut self) -> Result<(), String> {

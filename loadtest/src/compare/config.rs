@@ -157,7 +157,7 @@ impl Default for Scale {
     }
 }
 
-/// Riparian: the access log is a file, the admin listener and its metrics are there.
+/// Riparian: the access log is a file, the admin listener and its metrics are there, pins are in memory as no peer keeps any.
 ///
 /// Terms differ in surface, class, vendor and model and a quarter of them have dates, as in a contract that grew; all of
 /// them leave the one cloud. Readings differ in where state begins.
@@ -169,6 +169,7 @@ pub(crate) fn riparian(site: &Site<'_>, admin: SocketAddr, scale: Scale) -> Stri
 listeners: [{{ name: apps, bind: {listen} }}]
 admin: {{ bind: {admin} }}
 telemetry: {{ access_log: {{ file: {dir}/access.log }} }}
+sessions: {{ pins: {{ store: memory }} }}
 clouds:
   azure:
     endpoints:

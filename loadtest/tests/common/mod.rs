@@ -58,7 +58,7 @@ impl Client {
         self.open_with(cloud, line, body, &[]).await
     }
 
-    /// `line` is `METHOD PATH`; the cloud's own credential goes along.
+    /// `line` is `METHOD PATH`; the cloud's own credential goes along, unless `headers` has one.
     pub(crate) async fn open_with(
         &self,
         cloud: &FakeCloud,
@@ -67,11 +67,13 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Result<Response<Incoming>, Error> {
         let (method, path) = line.split_once(' ').expect("a line has a method");
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", cloud.url()))
-            .header("authorization", format!("Bearer {}", cloud.spec().credential))
-            .header("content-type", "application/json");
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", cloud.url()));
+        let bearer = format!("Bearer {}", cloud.spec().credential);
+        for (name, value) in [("authorization", bearer.as_str()), ("content-type", "application/json")] {
+            if headers.iter().all(|(given, _)| *given != name) {
+                request = request.header(name, value);
+            }
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

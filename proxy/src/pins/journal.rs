@@ -247,3 +247,7 @@ impl Writer {
         file.write(pins, whole, self.table.now())
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -31,7 +31,8 @@ pub(super) struct Redis {
 }
 
 /// Of each key its value, and a use of it: a pin that ends without use (the second number of its value) is given that time anew, but
-/// not beyond its end (the first).
+/// not beyond its end (the first). Whether the numbers are ours is not known here, so no nonsense is done with them: 1e12
+/// milliseconds are thirty years.
 const RECALL: &str = "\
 local found = redis.call('MGET', unpack(KEYS))
 for i, value in ipairs(found) do
@@ -43,7 +44,7 @@ for i, value in ipairs(found) do
         local now = redis.call('TIME')
         left = math.min(idle, hard - (now[1] * 1000 + math.floor(now[2] / 1000)))
       end
-      redis.call('PEXPIRE', KEYS[i], string.format('%d', left))
+      if left > 0 and left < 1e12 then redis.call('PEXPIRE', KEYS[i], string.format('%d', left)) end
     end
   end
 end
@@ -64,7 +65,7 @@ if #value > 17 then
       local now = redis.call('TIME')
       left = math.min(idle, hard - (now[1] * 1000 + math.floor(now[2] / 1000)))
     end
-    redis.call('PEXPIRE', KEYS[1], string.format('%d', left))
+    if left > 0 and left < 1e12 then redis.call('PEXPIRE', KEYS[1], string.format('%d', left)) end
   end
 end
 return value";

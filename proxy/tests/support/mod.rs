@@ -15,6 +15,7 @@ pub mod origin;
 pub mod process;
 pub mod raw;
 pub mod redis_server;
+pub mod script;
 pub mod sigv4;
 pub mod socket;
 pub mod stores;

@@ -75,6 +75,11 @@ impl Process {
         assert!(sent.unwrap().success(), "signal {name}");
     }
 
+    /// Waits until it has ended, however that was.
+    pub fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
