@@ -25,7 +25,7 @@ use crate::carry::{Answer, Carry, Failed, over, refuse, told};
 use crate::house::House;
 use crate::metrics::Outcome;
 use crate::observe::observe_socket;
-use crate::receive::{Received, admit, asked, classified, decide};
+use crate::receive::{Received, admit, asked, classified, decide, known};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
@@ -111,6 +111,7 @@ async fn open(
     let asked = asked(head);
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    known(policy, client.last_tenant(), &asked)?;
     let socket = recognised.and_then(|recognised| {
         let kind = policy.surface(recognised.surface).socket?;
         Some((recognised, kind))
