@@ -115,6 +115,12 @@ fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> Cow<'_, str> {
     Cow::Owned(query.split('&').filter(|pair| !is_of_one(pair)).collect::<Vec<_>>().join("&"))
 }
 
+/// `text` as a segment of a path.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 /// What a path segment may hold as it is (RFC 3986, 3.3).
 const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')

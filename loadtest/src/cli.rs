@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use riparian_loadtest::cpu::{self, CpuPlan};
-use riparian_loadtest::{CloudSpec, FakeCloud, Kind};
+use riparian_loadtest::{CloudSpec, FakeCloud, Family, Kind};
 
 /// Fake clouds, an open-loop load driver, and an oracle.
 #[derive(Debug, Parser)]
@@ -85,6 +85,9 @@ struct Fake {
     /// Its own name, which is in every answer.
     #[arg(long)]
     name: String,
+    /// The families of APIs that it speaks: openai, anthropic, bedrock, bedrock-agents, bedrock-agentcore, google, mcp, a2a.
+    #[arg(long, value_delimiter = ',', default_value = "openai")]
+    speaks: Vec<Family>,
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -146,6 +149,7 @@ pub(crate) async fn execute(args: Args) -> Result<bool, String> {
 
 async fn run_fake(fake: Fake) -> Result<(), String> {
     let mut spec = CloudSpec::new(fake.kind.into(), fake.name)
+        .speaking(fake.speaks)
         .listen(fake.listen)
         .streaming(fake.chunks, Duration::from_millis(fake.pace_ms));
     spec.digest = !fake.no_digest;

@@ -4,6 +4,7 @@
 //! riparian-loadtest fake --kind azure --name azure-eastus2 --listen 127.0.0.1:9001 --credential k --models gpt55-prod
 //! riparian-loadtest run --target http://127.0.0.1:8080/v1 --rate 200 --seconds 10 --config riparian.yaml
 //! riparian-loadtest streams --target http://127.0.0.1:8080/v1 --pid 4711 --streams 9000 --config riparian.yaml
+//! riparian-loadtest state --requests 100000 --json state.json
 //! riparian-loadtest cpu --target http://127.0.0.1:8080/v1 --pid 4711 --seconds 10 --concurrency 16 --body-bytes 65536
 //! ```
 //!

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::cloud::{CloudSpec, Kind, Protocol};
+use crate::cloud::{CloudSpec, Family, Kind, Protocol};
 use crate::oracle::yaml::Node;
 
 /// One spec for each endpoint of the configuration `text`. A `credential` that is given is everybody's key; else each key is
@@ -30,10 +30,11 @@ pub fn specs(text: &str, credential: Option<&str>) -> Result<Vec<CloudSpec>, Str
 }
 
 fn spec(cloud: &str, name: &str, node: &Node, credential: Option<&str>) -> Result<CloudSpec, String> {
-    let kind = match node.text("dialect")? {
-        Some("openai") => Kind::OpenAi,
-        Some("azure-openai") => Kind::Azure,
-        Some("bedrock-openai") => Kind::Bedrock,
+    let (kind, family) = match node.text("dialect")? {
+        Some("openai") => (Kind::OpenAi, Family::OpenAi),
+        Some("azure-openai") => (Kind::Azure, Family::OpenAi),
+        Some("bedrock-openai") => (Kind::Bedrock, Family::OpenAi),
+        Some(other) if other.parse::<Family>().is_ok() => (Kind::OpenAi, other.parse()?),
         other => return Err(format!("no fake speaks the dialect {other:?}")),
     };
     let url = node.text("url")?.ok_or("it has no url")?;
@@ -42,7 +43,19 @@ fn spec(cloud: &str, name: &str, node: &Node, credential: Option<&str>) -> Resul
     let listen = address.filter(|address| address.ip().is_loopback());
     let listen =
         listen.ok_or_else(|| format!("{url} is not http://127.0.0.1:PORT: no fake can stand there"))?;
-    let mut spec = CloudSpec::new(kind, name).listen(listen);
+    let mut spec = CloudSpec::new(kind, name).speaking([family]).listen(listen);
+    if let Some(region) = node.text("region")? {
+        region.clone_into(&mut spec.region);
+    }
+    if let Some(sigv4) = node.find("credential").and_then(|credential| credential.find("sigv4")) {
+        for (key, own) in
+            [("access_key_id", &mut spec.access_key), ("secret_access_key", &mut spec.secret_key)]
+        {
+            if let Some(value) = sigv4.find(key).map(secret).transpose()?.flatten() {
+                *own = value;
+            }
+        }
+    }
     cloud.clone_into(&mut spec.cloud);
     match node.find("models") {
         // It takes every model under its own name: what drivers ask for by default is among them.
@@ -72,10 +85,15 @@ fn key(node: &Node) -> Result<Option<String>, String> {
             "with the credential `{word}` the clouds' key must be given: --cloud-credential"
         ));
     }
-    let Some(secret) = credential.and_then(|node| node.find("api_key").or_else(|| node.find("bearer")))
+    let Some(reference) = credential.and_then(|node| node.find("api_key").or_else(|| node.find("bearer")))
     else {
         return Ok(None);
     };
+    secret(reference)
+}
+
+/// What a reference to a secret leads to.
+fn secret(secret: &Node) -> Result<Option<String>, String> {
     match (secret.text("env")?, secret.text("file")?) {
         (Some(name), _) => std::env::var(name).map(Some).map_err(|error| format!("{name}: {error}")),
         (_, Some(path)) => {
@@ -109,6 +127,19 @@ mod tests {
         assert_eq!(specs[0].listen.port(), 9101);
         assert_eq!(specs[0].models, ["gpt55-prod", "gpt55-mini-prod", "embed-prod"]);
         assert!(specs.iter().all(|spec| spec.credential == "k"));
+    }
+
+    #[test]
+    fn every_family_is_staged_by_its_dialect() {
+        let text = "clouds: { aws: { endpoints: [ { name: agents, dialect: bedrock-agents, region: eu-west-1, \
+                    url: \"http://127.0.0.1:9\", credential: { sigv4: { access_key_id: { file: Cargo.toml }, \
+                    secret_access_key: { file: Cargo.toml } } } } ] } }";
+        let specs = specs(text, None).expect("a fake speaks it");
+        assert_eq!(
+            (&specs[0].speaks[..], specs[0].region.as_str()),
+            (&[Family::BedrockAgents][..], "eu-west-1")
+        );
+        assert!(specs[0].access_key.starts_with("[package]") && specs[0].secret_key.starts_with("[package]"));
     }
 
     #[test]

@@ -117,7 +117,9 @@ async fn anthropic_files_batches_and_sessions() -> io::Result<()> {
     assert_eq!(pair.home(&results, &Value::Null).await.status, 200);
     pair.home.advance(Duration::from_secs(29 * 24 * 3600));
     assert_eq!(pair.home(&results, &Value::Null).await.status, 404, "results are kept 29 days");
-    let session = string(&pair.home("POST /v1/sessions", &json!({"agent": "a"})).await.json()["id"]);
+    let agent = string(&pair.home("POST /v1/agents", &json!({"name": "a"})).await.json()["id"]);
+    assert_eq!(pair.other("POST /v1/sessions", &json!({"agent": agent})).await.status, 404);
+    let session = string(&pair.home("POST /v1/sessions", &json!({"agent": agent})).await.json()["id"]);
     let line = format!("POST /v1/sessions/{session}/events");
     assert_eq!(pair.home(&line, &json!({})).await.json()["data"][0]["content"], "home turn 1");
     assert_eq!(pair.other(&line, &json!({})).await.status, 404);

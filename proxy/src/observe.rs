@@ -206,7 +206,7 @@ async fn learn(house: &House, record: &Record, births: &[Born]) {
         }
         // The client will be told that it is unknown.
         Err(fault) => {
-            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned")
+            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned");
         }
     }
 }

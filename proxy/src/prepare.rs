@@ -136,8 +136,7 @@ pub(crate) fn question(
 ) -> Option<Outgoing> {
     let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
     let base = place.endpoint.url.base_path.as_deref().or(place.dialect().base_path()).unwrap_or("");
-    let encoded =
-        percent_encoding::utf8_percent_encode(handle, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let encoded = rewrite::segment(handle);
     let target = format!("{base}{}", path.replacen("{}", &encoded, 1));
     let own = own_credential(head);
     let proof: Vec<(&str, HeaderValue)> = match &ready.proof {

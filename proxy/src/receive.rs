@@ -12,10 +12,11 @@ use crate::relay::held::Held;
 use crate::relay::timer::Timer;
 use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use riparian_config::{Balance, Timestamp};
+use riparian_config::{Balance, Socket, Surface, Timestamp};
 use riparian_filters::classify::{self, Body, Classified};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::frame::{self, HandshakeFault};
 use riparian_filters::head::{self, Head, HeadLimits};
 use riparian_filters::identify::{LastTenant, PinKey};
 use riparian_filters::policy::Policy;
@@ -79,13 +80,7 @@ pub(crate) async fn receive(
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
     known(policy, client.last_tenant(), &asked)?;
     let form = recognised.as_ref().map(|recognised| recognised.form);
-    let surface = recognised.as_ref().map(|recognised| policy.surface(recognised.surface));
-    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
-        return Err(Refusal::with(Reason::Retired, format!("on {day}")).into());
-    }
-    if surface.is_some_and(|surface| surface.socket.is_some()) {
-        return Err(Refusal::from(Reason::UpgradeRequired).into());
-    }
+    fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
     let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
@@ -132,6 +127,24 @@ pub(crate) async fn decide(
     }
     record.decision = Some(decision);
     refusal.map_or(Ok(()), Err)
+}
+
+/// Whether an operation is still there, and is asked for as what it is: a socket by an upgrade, and nothing else by one. The same for a
+/// live request and for `explain`.
+pub(crate) fn fits(head: &Head<'_>, surface: Option<&Surface>) -> Result<Option<Socket>, Refusal> {
+    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
+        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
+    }
+    match (frame::is_websocket(head.headers), surface.and_then(|surface| surface.socket)) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(Reason::UpgradeRequired.into()),
+        (true, None) => Err(Reason::UpgradeRefused.into()),
+        (true, Some(kind)) => match frame::asked(head.method, head.headers) {
+            Ok(_) => Ok(Some(kind)),
+            Err(HandshakeFault::Version) => Err(Reason::SocketVersion.into()),
+            Err(HandshakeFault::Malformed(what)) => Err(Refusal::with(Reason::HeadMalformed, what)),
+        },
+    }
 }
 
 /// A request's head as the decision sees it.

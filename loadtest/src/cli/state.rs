@@ -1,6 +1,7 @@
 //! `state`: conversations of every family through two replicas, under trouble.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use riparian_loadtest::Family;
@@ -29,6 +30,9 @@ pub(crate) struct State {
     /// The server that holds the pins of both replicas.
     #[arg(long, default_value = "redis-server")]
     redis: PathBuf,
+    /// How long the replicas wait for the store, in milliseconds.
+    #[arg(long, default_value_t = 250)]
+    pins_within_ms: u64,
     /// Only these families.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Family>,
@@ -61,6 +65,7 @@ impl State {
         plan.seed = self.seed;
         plan.clients = self.clients;
         plan.redis.clone_from(&self.redis);
+        plan.pins_within = Duration::from_millis(self.pins_within_ms);
         plan.parties = self.parties.clamp(1, 3);
         plan.thefts = !self.no_thefts;
         plan.sockets = !self.no_sockets;

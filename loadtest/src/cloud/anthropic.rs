@@ -35,6 +35,7 @@ pub(crate) fn answer(visit: &Visit<'_>) -> Result<Reply, Complaint> {
         (_, ["messages", "batches", rest @ ..]) => batches(visit, rest),
         (_, ["files", rest @ ..]) => files(visit, rest),
         (_, ["sessions", rest @ ..]) => sessions(visit, rest),
+        (_, ["agents", rest @ ..]) => agents(visit, rest),
         ("GET", ["models"]) => {
             visit.named("anthropic.models");
             let models = visit.site.spec.models.iter();
@@ -296,6 +297,27 @@ fn batches(visit: &Visit<'_>, rest: &[&str]) -> Result<Reply, Complaint> {
     }
 }
 
+/// Managed agents (beta): what a session is an instance of.
+fn agents(visit: &Visit<'_>, rest: &[&str]) -> Result<Reply, Complaint> {
+    const KIND: &str = "claude_agent";
+    let site = visit.site;
+    match (visit.method(), rest) {
+        ("POST", []) => {
+            visit.named("anthropic.agents.create");
+            let id = site.minter.mint("agent_");
+            let value = json!({"id": id, "type": "agent", "name": visit.json["name"], "version": 1});
+            site.put(KIND, &id, Thing::new(value.clone()));
+            Ok(Reply::json(&value).creating(id))
+        }
+        ("GET", [id]) => {
+            visit.named("anthropic.agents.get");
+            visit.cites(id);
+            Ok(Reply::json(&site.shown(KIND, id).map_err(|outcome| unknown("Agent", id, outcome))?))
+        }
+        _ => Err(visit.no_path()),
+    }
+}
+
 /// Sessions of managed agents (beta).
 fn sessions(visit: &Visit<'_>, rest: &[&str]) -> Result<Reply, Complaint> {
     const KIND: &str = "claude_session";
@@ -307,6 +329,10 @@ fn sessions(visit: &Visit<'_>, rest: &[&str]) -> Result<Reply, Complaint> {
     match (visit.method(), rest) {
         ("POST", []) => {
             visit.named("anthropic.sessions.create");
+            let agent = visit.text("/agent").or_else(|| visit.text("/agent/id"));
+            let agent = agent.ok_or_else(|| FAMILY.bad_body("agent: Field required"))?;
+            visit.cites(agent);
+            site.with("claude_agent", agent, |_| ()).map_err(|outcome| unknown("Agent", agent, outcome))?;
             let id = site.minter.mint("sesn_");
             let value = json!({"id": id, "type": "session", "status": "idle", "agent": visit.json["agent"]});
             site.put(KIND, &id, Thing::new(value.clone()));

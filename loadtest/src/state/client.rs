@@ -30,7 +30,7 @@ const TENANTS: [(&str, &str); 4] = [
 /// No answer takes longer, unless somebody forgot it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Between two tries of a step.
-const BREATH: Duration = Duration::from_millis(25);
+const BREATH: Duration = Duration::from_millis(50);
 /// One of so many steps that cite a handle is tried by another tenant first.
 const THEFT_ONE_IN: usize = 12;
 
@@ -433,7 +433,7 @@ impl Actor {
 
 /// A request and its answer, in one line.
 fn told(ask: &Ask, answer: &Answer) -> String {
-    const SHOWN: usize = 200;
+    const SHOWN: usize = 600;
     let body: String = String::from_utf8_lossy(&answer.body).chars().take(SHOWN).collect();
     format!("{} {} -> {}: {body}", ask.method, ask.path, answer.brief())
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cloud::{FakeCloud, Family, Kind};
 
@@ -23,8 +24,10 @@ pub(super) fn text(
     admin: SocketAddr,
     redis: SocketAddr,
     clouds: &[FakeCloud],
+    pins_within: Duration,
     dir: &Path,
 ) -> String {
+    let within = pins_within.as_millis();
     let dir = dir.display();
     let mut text = format!(
         "version: 1\nlisteners:\n  - {{ name: apps, bind: {listen} }}\nadmin: {{ bind: {admin} }}\nclouds:\n"
@@ -51,7 +54,7 @@ pub(super) fn text(
     let all = names.join(", ");
     let _ = write!(
         text,
-        "sessions:\n  key: {{ file: {dir}/session.key }}\n  pins: {{ store: redis, redis: {{ url: \"redis://{redis}/0\" }} }}\n\
+        "sessions:\n  key: {{ file: {dir}/session.key }}\n  pins: {{ store: redis, redis: {{ url: \"redis://{redis}/0\", within: {within}ms }} }}\n\
          contract:\n  enforce: memory-is-state\n  readings:\n    memory-is-state: {{ stateful_from: continues }}\n  \
          terms:\n    - {{ id: anywhere, only: [{all}] }}\ntelemetry: {{ access_log: off }}\n"
     );

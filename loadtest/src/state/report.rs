@@ -25,6 +25,8 @@ pub struct StateReport {
     pub families: BTreeMap<&'static str, FamilyCounts>,
     /// What went wrong on purpose, and how often.
     pub events: BTreeMap<String, u64>,
+    /// The longest that each of these took, in seconds.
+    pub slowest: BTreeMap<String, f64>,
     /// Answers that were no success, by status and reason. No findings by themselves.
     pub refusals: BTreeMap<String, u64>,
     /// What thieves were told, and those who asked for what was deleted.
@@ -105,6 +107,7 @@ impl StateReport {
             requests: book.requests,
             families: book.families.clone(),
             events: book.events.clone(),
+            slowest: book.slowest.clone(),
             refusals: book.refusals.clone(),
             rightly_refused: book.rightly.clone(),
             judged,
@@ -185,6 +188,9 @@ impl fmt::Display for StateReport {
             for (what, count) in list {
                 writeln!(f, "{count:>10}  {what}")?;
             }
+        }
+        for (what, seconds) in &self.slowest {
+            writeln!(f, "{seconds:>9.2}s  at most, {what}")?;
         }
         let judged = self.judged;
         writeln!(f, "\nthe clouds' judgement")?;

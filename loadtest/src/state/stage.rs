@@ -72,7 +72,7 @@ impl Stage {
             for name in ["replica-1", "replica-2"] {
                 let (listen, admin) = (free_address()?, free_address()?);
                 let replica = Replica::new(name, listen, admin, riparian.clone(), dir.path().to_owned());
-                let text = config::text(listen, admin, redis, &clouds, dir.path());
+                let text = config::text(listen, admin, redis, &clouds, plan.pins_within, dir.path());
                 let path = replica.config();
                 std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
                 replica.start().await?;

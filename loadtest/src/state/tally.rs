@@ -59,6 +59,8 @@ pub(super) struct Book {
     pub(super) rightly: BTreeMap<String, u64>,
     /// Restarts, kills, faults.
     pub(super) events: BTreeMap<String, u64>,
+    /// The longest that each of these took, in seconds.
+    pub(super) slowest: BTreeMap<String, f64>,
     pub(super) found: BTreeMap<&'static str, u64>,
     pub(super) told: Vec<Found>,
     pub(super) requests: u64,
@@ -89,6 +91,12 @@ impl Tally {
 
     pub(super) fn event(&self, what: &str) {
         *self.book().events.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn took(&self, what: &str, time: Duration) {
+        let mut book = self.book();
+        let slowest = book.slowest.entry(what.to_owned()).or_default();
+        *slowest = slowest.max(time.as_secs_f64());
     }
 
     pub(super) fn found(&self, kind: &'static str, family: Family, what: String) {

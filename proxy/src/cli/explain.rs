@@ -8,13 +8,13 @@ mod show;
 
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
-use crate::read::Reader;
+use crate::read::{Lent, Reader};
 use crate::recall::{Known, conclude, identify, in_particular};
-use crate::receive::{classified, head_limits, known};
+use crate::receive::{classified, fits, head_limits, known};
 use crate::refuse::Refusal;
 use crate::server::beside;
 use request::Request;
-use riparian_config::{Config, EndpointName, Timestamp};
+use riparian_config::{Config, EndpointName, Socket, Timestamp};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
@@ -163,13 +163,17 @@ fn explain(
     let asked = request.head();
     let recognised = policy.recognise(&asked);
     known(policy, &mut LastTenant::default(), &asked)?;
-    let retired = recognised.as_ref().and_then(|found| policy.surface(found.surface).retired.as_ref());
     explanation.surface =
         recognised.as_ref().map(|recognised| policy.surface(recognised.surface).id.to_string());
-    if let Some(day) = retired {
-        return Err(Refusal::with(riparian_filters::decision::Reason::Retired, format!("on {day}")));
-    }
-    let mut reader = Reader::new(&request.headers, policy, recognised.as_ref())?;
+    let socket = fits(&asked, recognised.as_ref().map(|found| policy.surface(found.surface)))?;
+    let mut reader = match (socket, &recognised) {
+        // Its body stands for the first message.
+        (Some(Socket::Message), Some(found)) if !request.body.is_empty() => {
+            Reader::Json(Lent::take(policy.shared_watch(found.surface)))
+        }
+        (Some(_), _) => Reader::Blind,
+        (None, _) => Reader::new(&request.headers, policy, recognised.as_ref())?,
+    };
     if request.body.len() as u64 > policy.config.limits.body {
         return Err(Refusal::from(riparian_filters::decision::Reason::BodyTooLarge));
     }

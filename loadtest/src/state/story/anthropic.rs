@@ -83,7 +83,10 @@ async fn batches(actor: &mut Actor) -> Option<()> {
 async fn sessions(actor: &mut Actor) -> Option<()> {
     let beta = |ask: Ask| ask.header("anthropic-beta", "managed-agents-2026-04-01");
     let mut thread = Thread::default();
-    let id = actor.make(&beta(ask("POST", "/v1/sessions").json(&json!({"agent": "a"})))).await?.id("/id")?;
+    let agent = json!({"name": "a", "model": "claude-sonnet-5"});
+    let agent = actor.make(&beta(ask("POST", "/v1/agents").json(&agent))).await?.id("/id")?;
+    let id =
+        actor.cite(&beta(ask("POST", "/v1/sessions").json(&json!({"agent": agent})))).await?.id("/id")?;
     for _ in 0..1 + actor.dice.below(4) {
         let events = format!("/v1/sessions/{id}/events");
         let next = beta(ask("POST", events).json(&json!({"events": []})));
