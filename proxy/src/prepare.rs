@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method};
 use pingora_http::RequestHeader;
-use riparian_config::HttpVersion;
+use riparian_config::{Dialect, HttpVersion};
 use riparian_filters::identify::SESSION_TAG;
 use riparian_filters::policy::EndpointId;
 use riparian_filters::rewrite;
@@ -182,7 +182,11 @@ fn has_body(method: &Method) -> bool {
 
 fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
-    let query = head.uri.query().map(rewrite::unsigned);
+    let mut query = head.uri.query().map(rewrite::unsigned);
+    let ready = record.snapshot.ready(endpoint);
+    if policy.place(endpoint).dialect() == Dialect::Google && !matches!(ready.proof, Proof::Passthrough) {
+        query = query.map(|query| Cow::Owned(rewrite::keyless(&query).into_owned()));
+    }
     let (path, query) = (head.uri.path(), query.as_deref());
     match policy.recognise(&asked(head)) {
         Some(recognised) => {

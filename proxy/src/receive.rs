@@ -18,7 +18,7 @@ use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Reason, Verdict};
 use riparian_filters::frame::{self, HandshakeFault};
 use riparian_filters::head::{self, Head, HeadLimits};
-use riparian_filters::identify::PinKey;
+use riparian_filters::identify::{LastTenant, PinKey};
 use riparian_filters::policy::Policy;
 use riparian_filters::rewrite::ModelSpan;
 use riparian_filters::surface::{Form, Recognised};
@@ -78,6 +78,7 @@ pub(crate) async fn receive(
     let asked = asked(head);
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    known(policy, client.last_tenant(), &asked)?;
     let form = recognised.as_ref().map(|recognised| recognised.form);
     fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
 
@@ -111,7 +112,8 @@ pub(crate) async fn decide(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let cited = identify(policy, &head.headers, client.last_tenant(), classified);
+    let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified);
+    (record.caller, record.parent) = (identity.caller, identity.parent);
     let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
@@ -120,6 +122,9 @@ pub(crate) async fn decide(
         Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => None,
     };
+    if let (None, Some(session)) = (&refusal, decision.session) {
+        record.turn = Some((session.id, house.sessions.begin(session.id, Instant::now())));
+    }
     record.decision = Some(decision);
     refusal.map_or(Ok(()), Err)
 }
@@ -170,6 +175,14 @@ pub(crate) fn classified<'a>(
 
 pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
     head::check(&asked(head), head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
+}
+
+/// Refuses strangers, where the configuration says so: before their body is read, and in their own vendor's words.
+pub(crate) fn known(policy: &Policy, last: &mut LastTenant, head: &Head<'_>) -> Result<(), Refusal> {
+    if policy.callers().refuse_strangers() && policy.who(last, head).caller.is_none() {
+        return Err(Reason::UnknownCaller.into());
+    }
+    Ok(())
 }
 
 /// What heads are measured against.
