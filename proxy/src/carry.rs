@@ -178,7 +178,7 @@ enum Watched<T> {
 
 /// One request on its way.
 pub(crate) struct Carry<'a, 'c, 'h> {
-    pub(crate) house: &'h House,
+    pub(crate) house: &'h Arc<House>,
     pub(crate) client: &'a mut Client<'c>,
     pub(crate) head: &'a RequestHead,
     pub(crate) timer: &'a mut Timer,
