@@ -10,7 +10,7 @@ use riparian_filters::classify::{Body, classify};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::Decision;
 use riparian_filters::head::{Head, HeadLimits, check};
-use riparian_filters::identify::{Keys, LastTenant, SessionId};
+use riparian_filters::identify::{Identity, Keys, LastTenant, SessionId};
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::learn::Learner;
 use riparian_filters::policy::{EndpointId, Policy};
@@ -140,8 +140,7 @@ fn heads(cases: &mut Vec<Case>) {
     add(cases, "identify/again", move || {
         let mut last = LastTenant::default();
         move || {
-            let own = &policy.config.sessions.header;
-            black_box(policy.keys.identify(&mut last, black_box(sent), own));
+            black_box(policy.identify(&mut last, &head(CHAT, black_box(sent))));
         }
     });
     add(cases, "identify/tenant", move || {
@@ -198,6 +197,7 @@ fn facts(policy: &Policy) -> Facts<'static> {
         owners: &[],
         located: None,
         tenant: 0,
+        home: None,
         health: HealthView { down: &[0; 8] },
         affinity: Some(7),
         seed: 7,
@@ -290,7 +290,7 @@ fn whole(policy: &'static Policy, kept: &mut Kept, path: &str, headers: &HeaderM
     let signals = kept.scanner.end().expect("a whole body");
     let given = Body { signals: Some(signals), form: None };
     let classified = classify(policy, &recognised, &head(path, headers), given).expect("it names a model");
-    let (tenant, named) = policy.keys.identify(&mut kept.tenant, headers, &policy.config.sessions.header);
+    let Identity { tenant, session: named, .. } = policy.identify(&mut kept.tenant, &head(path, headers));
     let owners: SmallVec<[Owner; 4]> = classified
         .handles
         .iter()

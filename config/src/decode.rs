@@ -7,6 +7,7 @@ mod naming;
 mod pins;
 mod running;
 mod sigv4;
+mod tenants;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};
@@ -28,6 +29,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     let products = naming::products(&file, &surfaces, found);
     let contract = contract::contract(&file, &surfaces, found);
     let sessions = running::sessions(&file, &clouds, found);
+    let tenants = tenants::tenants(&file, &clouds, found);
     let retries = running::retries(&file, found);
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);
@@ -40,6 +42,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
         products,
         contract: contract?,
         sessions: sessions?,
+        tenants: tenants?,
         limits: limits?,
         retries: retries?,
         health: health?,

@@ -78,6 +78,7 @@ mod surface;
 mod surfaces;
 mod table;
 mod telemetry;
+mod tenant;
 mod tree;
 mod url;
 
@@ -95,6 +96,7 @@ pub use secret::*;
 pub use session::*;
 pub use surface::*;
 pub use telemetry::*;
+pub use tenant::*;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -111,6 +113,8 @@ pub struct Config {
     pub contract: Contract,
     /// Session identity and pins.
     pub sessions: Sessions,
+    /// Callers that have a name.
+    pub tenants: Tenants,
     /// Limits of the process.
     pub limits: Limits,
     /// Retry and failover.

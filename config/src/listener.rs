@@ -29,7 +29,18 @@ pub enum ListenerProtocol {
         certificate: PathBuf,
         /// Its private key, PEM.
         key: PathBuf,
+        /// Whose certificates clients may come with; `None` asks for none.
+        clients: Option<ClientCertificates>,
     },
+}
+
+/// Certificates of clients. One that is presented and not good ends the handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities that sign them, PEM. Whoever one of these has signed is who its subject says.
+    pub ca: PathBuf,
+    /// Whether a client must have one. Default true.
+    pub required: bool,
 }
 
 /// The listener for operators: `/livez`, `/readyz`, `/metrics`.

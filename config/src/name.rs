@@ -81,6 +81,8 @@ names! {
     ReadingName;
     /// An API operation: `openai.responses.create`.
     SurfaceId;
+    /// Who asks, where that has a name.
+    TenantName;
     /// One clause of a contract.
     TermId;
     /// A family of API operations: `openai`, `anthropic`.

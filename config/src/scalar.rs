@@ -1,5 +1,6 @@
 //! Text to one value: durations, sizes, instants, addresses. Pure, and each refusal says what to write.
 
+use crate::table::quoted;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -125,6 +126,38 @@ pub(crate) fn prefix(text: &str) -> Result<String, Refusal> {
     )
 }
 
+/// What RFC 4514 calls the types of a subject's parts; any other is its dotted number.
+const SUBJECT_TYPES: [&str; 9] = ["CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"];
+
+/// A certificate's subject, as RFC 4514 writes it.
+pub(crate) fn subject(text: &str) -> Result<String, Refusal> {
+    let instead = "such as `CN=shop,O=acme`: the most specific part first, no spaces behind commas";
+    let mut parts = vec![String::new()];
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ',' | '+' => parts.push(String::new()),
+            '"' | ';' | '<' | '>' => return refusal(format!("`{c}` stands there only behind a `\\`"), instead),
+            '\\' => match chars.next() {
+                Some(escaped) => parts.last_mut().expect("there is one").push(escaped),
+                None => return refusal("nothing follows the last `\\`", instead),
+            },
+            other => parts.last_mut().expect("there is one").push(other),
+        }
+    }
+    for part in &parts {
+        let Some((kind, _)) = part.split_once('=') else {
+            return refusal(format!("`{part}` is no type, `=` and value"), instead);
+        };
+        let is_number = kind.contains('.') && kind.chars().all(|c| c.is_ascii_digit() || c == '.');
+        if !is_number && !SUBJECT_TYPES.contains(&kind) {
+            let why = format!("`{kind}` is none of {}, and no dotted number", quoted(&SUBJECT_TYPES));
+            return refusal(why, instead);
+        }
+    }
+    Ok(text.to_owned())
+}
+
 /// Whether `text` can name an environment variable everywhere.
 pub(crate) fn variable(text: &str) -> Result<String, Refusal> {
     let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -208,6 +241,16 @@ mod tests {
             assert!(span(bad, false).is_err(), "{bad:?} is no span");
         }
         assert!(span("10", false).expect_err("no unit").instead.contains("`10s`"));
+    }
+
+    #[test]
+    fn subjects_are_as_rfc_4514_writes_them() {
+        for good in ["CN=shop,O=acme", "O=Sue\\, Grabbit,C=GB", "UID=a+CN=b", "1.2.840.113549.1.9.1=#1600", "CN= a"] {
+            assert_eq!(subject(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "shop", "CN=shop, O=acme", "cn=shop", "CN=a;O=b", "CN=a\\", "/CN=shop", "CN=shop,"] {
+            assert!(subject(bad).is_err(), "{bad:?} is no subject");
+        }
     }
 
     #[test]

@@ -105,6 +105,20 @@ pub(crate) static FILE: Section = Section {
             "{ header: x-session-id }",
             "How sessions are recognised and kept.",
         ),
+        row(
+            "tenants",
+            Optional,
+            Map(&In(&TENANT)),
+            "{ shop: { credentials: [{ env: SHOP_KEY }] } }",
+            "Callers that have a name. Whatever a named one proves itself with, it is one tenant, and keeps its pins and sessions when its credential is replaced.",
+        ),
+        row(
+            "unknown_caller",
+            Default("own"),
+            Word(&["own", "refuse"]),
+            "own",
+            "What to do with a request of none of `tenants`: own makes it a tenant of its own by its credential; refuse answers it with 401. Default own, because without `tenants` there is nobody else.",
+        ),
         row("limits", Optional, In(&LIMITS), "{ body: 32MiB }", "A limit on everything."),
         row(
             "retries",
@@ -168,6 +182,20 @@ pub(crate) static TLS: Section = Section {
             "The certificate chain, PEM.",
         ),
         row("key", Required, In(&FILE_REF), "{ file: /run/tls/tls.key }", "Its private key, PEM."),
+        row(
+            "client_ca",
+            Optional,
+            In(&FILE_REF),
+            "{ file: /run/tls/clients.crt }",
+            "The authorities that sign clients' certificates, PEM. A certificate's subject says who asks, whatever credential comes with it. Without this none is asked for.",
+        ),
+        row(
+            "client_certificate",
+            Default("required"),
+            Word(&["required", "optional"]),
+            "required",
+            "Whether a client must have a certificate. One that is presented and not good ends the handshake either way. Default required, because whoever names an authority wants to know who asks.",
+        ),
     ],
 };
 

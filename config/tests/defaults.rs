@@ -43,6 +43,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.contract.clock_skew, Duration::from_secs(5));
     assert_eq!((config.balance, &config.telemetry.access_log), (Balance::Rendezvous, &AccessLog::Stdout));
     assert_eq!(config.listeners[0].protocol, ListenerProtocol::Http1);
+    assert_eq!(config.tenants, riparian_config::Tenants::default(), "whoever comes is a tenant of its own");
     assert!(config.admin.is_none());
     let endpoint = &config.clouds[0].endpoints[0];
     assert_eq!((endpoint.weight, endpoint.http_version), (100, HttpVersion::Http1));
@@ -68,6 +69,14 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.contract.terms[1].never.len(), 1);
     assert_eq!(config.sessions.header, "x-session-id", "in lower case");
     assert_eq!(config.limits.target, 4096);
+    let shop = &config.tenants.named[0];
+    assert_eq!((shop.credentials.len(), shop.home.as_ref().map(|home| home.as_str())), (2, Some("aws")));
+    assert_eq!(shop.subjects, ["CN=shop,O=acme", "O=Sue\\, Grabbit,C=GB"]);
+    assert_eq!(config.tenants.unknown_caller, riparian_config::UnknownCaller::Refuse);
+    let ListenerProtocol::Tls { clients: Some(clients), .. } = &config.listeners[1].protocol else {
+        panic!("it asks for certificates")
+    };
+    assert!(!clients.required);
     let acme = config.surfaces.vendors.iter().find(|vendor| vendor.name.as_str() == "acme");
     assert_eq!(acme.map(|vendor| vendor.models.len()), Some(1));
 }

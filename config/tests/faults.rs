@@ -73,6 +73,7 @@ fn a_secret_that_was_written_inline_is_never_printed() {
         format!("credential: {{ sigv4: {{ secret_key: {canary} }} }}"),
         format!("credential: {{ sigv4: {{ {canary}: 1 }} }}"),
         format!("credential: {{ sigv4: {{ source: environment, session_token: {{ env: '{canary}' }} }} }}"),
+        format!("credentials: [{canary}]"),
         format!("credential: {{ api_key: 'a\n          {canary}', nonsense: 1 }}"),
     ] {
         let text = format!(
@@ -80,5 +81,10 @@ fn a_secret_that_was_written_inline_is_never_printed() {
         );
         let faults = Config::parse(&text, "f.yaml").expect_err("it has faults");
         assert!(!faults.to_string().contains(canary), "{faults}");
+    }
+    for written in ["CANARY", "[CANARY]", "[{ env: CANARY-1 }]", "{ a: CANARY }", "[{ a: CANARY }]", "[[CANARY]]", "[{ CANARY-1: x }]"] {
+        let text = format!("version: 1\ntenants:\n  shop: {{ credentials: {written} }}\n");
+        let faults = Config::parse(&text, "f.yaml").expect_err("it has faults");
+        assert!(!faults.to_string().contains("CANARY"), "{faults}");
     }
 }

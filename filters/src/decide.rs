@@ -55,6 +55,7 @@ pub fn decide(
         owners: recalled.owners,
         located: recalled.located,
         tenant: tenant.affinity(),
+        home: policy.home(tenant),
         health: moment.health,
         affinity,
         seed: SessionId::mint(moment.random).affinity(),

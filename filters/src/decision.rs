@@ -91,6 +91,8 @@ reasons! {
     UpgradeRequired "upgrade_required" 426 "This operation is a WebSocket; it is asked for by an upgrade over HTTP/1.1.";
     /// A socket was asked for in another version of the protocol.
     SocketVersion "socket_version" 426 "This version of the WebSocket protocol is not spoken; version 13 is.";
+    /// None of the named callers, where nobody else is let in.
+    UnknownCaller "unknown_caller" 401 "The caller is not known here: its credential or certificate is none of those that are configured.";
     /// `CONNECT` and `TRACE` are never carried.
     MethodRefused "method_refused" 405 "This method is not carried.";
 

@@ -5,13 +5,16 @@
 //! a session or meet another tenant's. A client's own session header means something only within its tenant, and no
 //! session decides a cloud by itself: it only keeps its place among the endpoints that the contract allows.
 
+mod callers;
 mod digest;
 mod lines;
 mod stored;
 
+pub use callers::{CallerNumber, Callers, Who};
 pub use digest::LastTenant;
 pub use stored::MAC_BYTES;
 
+use crate::head::Head;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use digest::Domain;
@@ -23,9 +26,23 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Keys([u8; 32]);
 
-/// Who asks: a digest of the credential that the request came with.
+/// Who asks: a digest of a caller's name, or where it has none, of what it proves itself with.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tenant([u8; 16]);
+
+/// What a head says of who asks and in which session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose pins and sessions count.
+    pub tenant: Tenant,
+    /// Which of the named callers.
+    pub caller: Option<CallerNumber>,
+    /// The session that the head names.
+    pub session: Option<Session>,
+    /// The session that the request is made in the course of, where baggage has our tag of it. It is believed from that session's
+    /// own tenant and from nobody else.
+    pub parent: Option<SessionId>,
+}
 
 /// Which session: opaque.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,29 +121,32 @@ impl Keys {
         Self(blake3::derive_key("riparian 2026 session and pin digests", secret))
     }
 
-    /// Who asks, from the credential in `headers`. Requests without one belong to one tenant of their own.
+    /// The tenant of an unnamed caller, from the credential in `headers`. Requests without one belong to one tenant of their own.
     #[must_use]
     pub fn tenant(&self, headers: &HeaderMap) -> Tenant {
-        Tenant(self.digest(Domain::Tenant, &Lines::of(headers, None).credential()))
+        Tenant(self.digest(Domain::Tenant, &Lines::of(headers, None, None).credential))
     }
 
-    /// [`Self::tenant`], less the digest when the credential is the one that `last` knows: most connections have only one.
-    #[must_use]
-    pub fn tenant_again(&self, last: &mut LastTenant, headers: &HeaderMap) -> Tenant {
-        last.tenant(self, &Lines::of(headers, None).credential())
+    /// Who asks, on a connection that `last` knows.
+    pub(crate) fn who(&self, callers: &Callers, last: &mut LastTenant, head: &Head<'_>) -> Who {
+        last.who(self, callers, &Lines::of(head.headers, head.query, None).credential)
     }
 
-    /// [`Self::tenant_again`] and [`Self::session`] in one pass over the head.
-    #[must_use]
-    pub fn identify(
+    /// The same, and what the head says of sessions, in one pass over it.
+    pub(crate) fn identify(
         &self,
+        callers: &Callers,
         last: &mut LastTenant,
-        headers: &HeaderMap,
+        head: &Head<'_>,
         own_header: &str,
-    ) -> (Tenant, Option<Session>) {
-        let lines = Lines::of(headers, Some(own_header));
-        let tenant = last.tenant(self, &lines.credential());
-        (tenant, self.named(tenant, &lines))
+    ) -> Identity {
+        let lines = Lines::of(head.headers, head.query, Some(own_header));
+        let Who { tenant, caller } = last.who(self, callers, &lines.credential);
+        let session = self.named(tenant, &lines);
+        let parent = lines.parent().and_then(|tag| self.verify(tenant, tag));
+        // A session that baggage brings along with its own tag is no part of itself.
+        let parent = parent.filter(|parent| session.is_none_or(|session| session.id != *parent));
+        Identity { tenant, caller, session, parent }
     }
 
     /// The pin table's key for a handle of `tenant`.
@@ -173,7 +193,7 @@ impl Keys {
     /// The session that the head names, if any: our verified tag, then the client's header, then vendors' headers.
     #[must_use]
     pub fn session(&self, tenant: Tenant, headers: &HeaderMap, own_header: &str) -> Option<Session> {
-        self.named(tenant, &Lines::of(headers, Some(own_header)))
+        self.named(tenant, &Lines::of(headers, None, Some(own_header)))
     }
 
     fn named(&self, tenant: Tenant, lines: &Lines<'_>) -> Option<Session> {

@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub located: Option<&'a [u64]>,
     /// What keeps a tenant with one endpoint, where nothing else may decide.
     pub tenant: u64,
+    /// The index of the tenant's home cloud, where it has one.
+    pub home: Option<usize>,
     /// Which endpoints are down.
     pub health: HealthView<'a>,
     /// What keeps a session or a cache with one endpoint.
@@ -125,9 +127,9 @@ fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Freedom, Reas
         if policy.config.sessions.unknown_handle != UnknownHandle::Home {
             return Err(Reason::UnknownHandle);
         }
-        Some(policy.home().ok_or(Reason::UnknownHandle)?)
+        Some(facts.home.ok_or(Reason::UnknownHandle)?)
     } else if facts.surface.is_some_and(|surface| policy.surface(surface).collective) {
-        policy.home()
+        facts.home
     } else {
         None
     };

@@ -1,7 +1,7 @@
 //! The whole configuration, compiled for the hot path: what a request needs is an index or one hash away.
 
 use crate::head::Head;
-use crate::identify::Keys;
+use crate::identify::{CallerNumber, Callers, Identity, Keys, LastTenant, Tenant, Who};
 use crate::patterns::{NameMap, PatternMap};
 use crate::scan::Watch;
 use crate::select::Draw;
@@ -57,8 +57,11 @@ pub struct Policy {
     /// By the number of the surface: whether any endpoint that has it keeps what it is asked to keep.
     retains: Vec<bool>,
     kinds: HashMap<Namespace, HandleKind>,
+    callers: Callers,
     /// The index of the home cloud.
     home: Option<usize>,
+    /// The same, of the tenants that have their own.
+    homes: HashMap<Tenant, usize>,
     serving: Serving,
     places: Vec<Place>,
     names: HashMap<EndpointName, EndpointId>,
@@ -94,8 +97,12 @@ impl Policy {
         };
         let outside = surfaces.surfaces.iter().map(outside).collect();
         let kinds = surfaces.kinds.iter().map(|kind| (kind.name.clone(), kind.clone())).collect();
-        let home = config.sessions.home.as_ref();
-        let home = home.and_then(|home| config.clouds.iter().position(|cloud| cloud.name == *home));
+        let cloud = |name: &CloudName| config.clouds.iter().position(|cloud| cloud.name == *name);
+        let home = config.sessions.home.as_ref().and_then(cloud);
+        let callers = Callers::new(&config.tenants, &keys);
+        let homes = config.tenants.named.iter().zip(callers.tenants());
+        let homes =
+            homes.filter_map(|(named, tenant)| Some((*tenant, cloud(named.home.as_ref()?)?))).collect();
         let vendors = PatternMap::new(
             surfaces
                 .vendors
@@ -155,7 +162,9 @@ impl Policy {
             outside,
             retains,
             kinds,
+            callers,
             home,
+            homes,
             serving,
             places,
             names,
@@ -197,10 +206,38 @@ impl Policy {
         self.retains[surface]
     }
 
-    /// The index of the cloud where unknown handles are believed to live, and where LISTs are answered.
+    /// The index of the cloud where unknown handles of `tenant` are believed to live, and where its LISTs are answered.
     #[must_use]
-    pub fn home(&self) -> Option<usize> {
-        self.home
+    pub fn home(&self, tenant: Tenant) -> Option<usize> {
+        // Most configurations give nobody a home of its own.
+        let own = if self.homes.is_empty() { None } else { self.homes.get(&tenant) };
+        own.copied().or(self.home)
+    }
+
+    /// Makes `credential` one of a named caller's: secrets are read by whoever compiles this.
+    ///
+    /// # Errors
+    /// The other caller, when it is somebody else's already.
+    pub fn know(&mut self, caller: CallerNumber, credential: &str) -> Result<(), CallerNumber> {
+        self.callers.know(&self.keys, caller, credential.as_bytes())
+    }
+
+    /// The callers that have a name.
+    #[must_use]
+    pub fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn who(&self, last: &mut LastTenant, head: &Head<'_>) -> Who {
+        self.keys.who(&self.callers, last, head)
+    }
+
+    /// Who asks, and in which session.
+    #[must_use]
+    pub fn identify(&self, last: &mut LastTenant, head: &Head<'_>) -> Identity {
+        self.keys.identify(&self.callers, last, head, &self.config.sessions.header)
     }
 
     /// The endpoints that hold a resource which was not made through the proxy: those whose configuration says so, and for an ARN of

@@ -266,6 +266,7 @@ mod tests {
             owners: &[],
             located: None,
             tenant: 0,
+            home: None,
             health: HealthView { down },
             affinity: Some(key),
             seed: 0,

@@ -7,7 +7,7 @@ use riparian_config::{Config, Timestamp};
 use riparian_filters::classify::{Body, classify};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::head::Head;
-use riparian_filters::identify::{Keys, LastTenant, SessionId};
+use riparian_filters::identify::{Identity, Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::scan::Scanner;
@@ -90,8 +90,7 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
                         let given = Body { signals: Some(signals), form: None };
                         let classified =
                             classify(&policy, &recognised, &head, given).expect("it names a model");
-                        let own = &policy.config.sessions.header;
-                        let (tenant, named) = policy.keys.identify(&mut last, &headers, own);
+                        let Identity { tenant, session: named, .. } = policy.identify(&mut last, &head);
                         let mut owners: SmallVec<[Owner; 4]> = SmallVec::new();
                         for handle in &classified.handles {
                             let _ = policy.keys.pin(tenant, handle.namespace.as_str(), &handle.value);

@@ -5,9 +5,9 @@ use super::naming::{is_model_name, name, name_at, patterns, unique};
 use super::sigv4::sigv4;
 use crate::fault::{Found, Place};
 use crate::owner::owner_of;
-use crate::read::{Fields, Spot, text, value_at};
+use crate::read::{Fields, Spot, first_line, text, value_at};
 use crate::scalar::{self, Refusal};
-use crate::sections::CREDENTIAL;
+use crate::sections::{CREDENTIAL, SECRET};
 use crate::table::Kind;
 use crate::tree::{Node, Value};
 use crate::url::{has_userinfo, is_loopback, parse};
@@ -229,18 +229,44 @@ fn credential(endpoint: &Fields<'_>, found: &mut Found) -> Option<Credential> {
 /// The secret's reference under `key`. What looks like the secret itself is never shown.
 pub(super) fn secret(fields: &Fields<'_>, key: &str, found: &mut Found) -> Option<SecretRef> {
     let entry = fields.entry(key)?;
-    let reference = match entry.node.value {
+    reference(&entry.node, entry.key_at, key, found)
+}
+
+/// The references of the list under `key`, and where each stands.
+pub(super) fn secrets(fields: &Fields<'_>, key: &str, found: &mut Found) -> Vec<(SecretRef, Place)> {
+    let Some(entry) = fields.entry(key) else { return Vec::new() };
+    match &entry.node.value {
+        Value::List(items) if !items.is_empty() => items
+            .iter()
+            .filter_map(|item| Some((reference(item, first_line(item), key, found)?, first_line(item))))
+            .collect(),
         Value::Scalar { .. } if !entry.node.is_null() => {
             inline(entry.node.at, key, found);
+            hide_values(&entry.node, found);
+            Vec::new()
+        }
+        _ => {
+            fields.items(key, found);
+            hide_values(&entry.node, found);
+            Vec::new()
+        }
+    }
+}
+
+/// The reference that `node` is, under `key`; `at` stands for it.
+fn reference(node: &Node, at: Place, key: &str, found: &mut Found) -> Option<SecretRef> {
+    let reference = match node.value {
+        Value::Scalar { .. } if !node.is_null() => {
+            inline(node.at, key, found);
             None
         }
-        _ => fields.section(key, found).and_then(|reference| {
+        _ => Fields::open(node, at, &SECRET, found).and_then(|reference| {
             let file = reference.path("file", found).map(SecretRef::File);
             variable(&reference, found).map(SecretRef::Env).or(file)
         }),
     };
     if reference.is_none() {
-        hide_values(&entry.node, found);
+        hide_values(node, found);
     }
     reference
 }

@@ -3,7 +3,7 @@
 use super::naming::{name_at, unique};
 use crate::fault::{Found, Place};
 use crate::read::Fields;
-use crate::{Admin, Listener, ListenerName, ListenerProtocol};
+use crate::{Admin, ClientCertificates, Listener, ListenerName, ListenerProtocol};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -37,7 +37,8 @@ fn protocol(fields: &Fields<'_>, found: &mut Found) -> Option<ListenerProtocol> 
         }
         let tls = fields.section("tls", found)?;
         let (certificate, key) = (file_of(&tls, "certificate", found), file_of(&tls, "key", found));
-        return Some(ListenerProtocol::Tls { certificate: certificate?, key: key? });
+        let clients = clients(&tls, found);
+        return Some(ListenerProtocol::Tls { certificate: certificate?, key: key?, clients: clients? });
     }
     if !fields.has("protocol") {
         return Some(ListenerProtocol::Http1);
@@ -46,6 +47,26 @@ fn protocol(fields: &Fields<'_>, found: &mut Found) -> Option<ListenerProtocol> 
         "h2c" => ListenerProtocol::H2c,
         _ => ListenerProtocol::Http1,
     })
+}
+
+/// Whose certificates clients may come with; `Some(None)` when none are asked for.
+#[allow(clippy::option_option, reason = "the outer one is whether it could be read")]
+fn clients(tls: &Fields<'_>, found: &mut Found) -> Option<Option<ClientCertificates>> {
+    let word = tls.word("client_certificate", found);
+    if !tls.has("client_ca") {
+        if tls.has("client_certificate") {
+            let why = "without an authority no certificate can be told from another";
+            found.fault(
+                tls.at("client_certificate"),
+                "`client_certificate` stands without `client_ca`",
+                why,
+                "`client_ca: { file: /run/tls/clients.crt }` beside it",
+            );
+        }
+        return Some(None);
+    }
+    let ca = file_of(tls, "client_ca", found)?;
+    Some(Some(ClientCertificates { ca, required: word? == "required" }))
 }
 
 /// The path in `{ file: PATH }` under `key`.

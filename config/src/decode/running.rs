@@ -48,7 +48,7 @@ fn unknown_handle(fields: &Fields<'_>, found: &mut Found) -> Option<UnknownHandl
 }
 
 /// The cloud that `home` names.
-fn home(fields: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<CloudName> {
+pub(super) fn home(fields: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<CloudName> {
     let spot = fields.text("home", found)?;
     let names: Vec<_> = clouds.iter().map(|cloud| cloud.name.as_str()).collect();
     match clouds.iter().find(|cloud| cloud.name.as_str() == spot.text) {

@@ -1,7 +1,9 @@
 //! How the process runs: sessions, limits, retries, health, telemetry.
 
 use super::{FILE_REF, SECRET, TIME, row};
-use crate::table::Kind::{Count, Flag, Header, In, Name, Path, Prefix, RedisUrl, Size, Word, WordOr};
+use crate::table::Kind::{
+    Count, Flag, Header, In, List, Name, Path, Prefix, RedisUrl, Size, Text, Word, WordOr,
+};
 use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Rule, Section};
 
@@ -51,6 +53,35 @@ pub(crate) static SESSIONS: Section = Section {
             In(&PINS),
             "{ store: journal }",
             "Where pins are kept, and how many for how long.",
+        ),
+    ],
+};
+
+pub(crate) static TENANT: Section = Section {
+    name: "tenant",
+    doc: "A caller with a name, known by any of its credentials or by the subject of its client certificate.",
+    rule: Rule::AtLeastOne(&["credentials", "subjects"]),
+    fields: &[
+        row(
+            "credentials",
+            Optional,
+            List(&In(&SECRET)),
+            "[{ env: SHOP_KEY }]",
+            "What it sends as Authorization: Bearer, api-key, x-api-key, x-goog-api-key or ?key=, or its AWS access key id: at most 64, each a reference that is read at start and at reload. Riparian does not check AWS signatures of clients, so an access key id is a name, not a proof.",
+        ),
+        row(
+            "subjects",
+            Optional,
+            List(&Text),
+            "[\"CN=shop,O=acme\"]",
+            "The subjects of its client certificates, as RFC 4514 writes them: the most specific part first, no spaces behind commas.",
+        ),
+        row(
+            "home",
+            Optional,
+            Name,
+            "azure",
+            "The cloud where its LISTs are answered and its unknown handles are believed to live. Default `sessions.home`.",
         ),
     ],
 };

@@ -1,7 +1,9 @@
 //! What is digested, and the tenant that need not be digested again.
 
+use super::callers::{Callers, Who};
 use super::{Keys, Tenant};
 use std::fmt;
+use std::sync::Arc;
 
 /// What a digest is for; no two uses can meet in one value.
 #[derive(Clone, Copy)]
@@ -13,6 +15,12 @@ pub(super) enum Domain {
     Tag = 4,
     Cache = 5,
     Stored = 6,
+    /// A caller's name.
+    Named = 16,
+    /// One credential of a named caller.
+    Credential = 17,
+    /// The subject of a client certificate.
+    Subject = 18,
 }
 
 /// Enough for a credential and for nearly every handle: these are put together on the stack and digested in one call.
@@ -79,42 +87,69 @@ fn first_half(hash: blake3::Hash) -> [u8; 16] {
     *hash.as_bytes().first_chunk().expect("16 of 32 bytes")
 }
 
-/// The credential of a connection's last request, and whose it is: most connections have only one, and its digest is most of
-/// what a stateless request would pay to be identified. Make one for each connection, with `default`.
+/// Who is at the other end of a connection: the credential of its last request, and whose it is, since most connections have only one
+/// and its digest is most of what a stateless request would pay to be identified; or the subject of its certificate, which names
+/// the caller of all its requests. Make one for each connection, with `default` or [`Self::certified`].
 ///
 /// It allocates nothing, and so does not remember a credential over some 250 bytes. It is as secret as the credential.
 #[derive(Clone, Default)]
-pub struct LastTenant(Option<Known>);
+pub struct LastTenant {
+    known: Option<Known>,
+    subject: Option<Arc<str>>,
+}
 
 #[derive(Clone)]
 struct Known {
     keys: Keys,
+    mark: [u8; 16],
     digested: [u8; SHORT_BYTES],
     len: usize,
-    tenant: Tenant,
+    who: Who,
 }
 
 impl LastTenant {
-    pub(super) fn tenant(&mut self, keys: &Keys, credential: &[&[u8]]) -> Tenant {
-        let mut buffer = [0; SHORT_BYTES];
-        let Some(bytes) = short(Domain::Tenant, credential, &mut buffer) else {
-            return Tenant(keys.digest(Domain::Tenant, credential));
+    /// For a connection whose client has proved to be `subject`, as RFC 4514 writes it.
+    #[must_use]
+    pub fn certified(subject: Arc<str>) -> Self {
+        Self { known: None, subject: Some(subject) }
+    }
+
+    pub(super) fn who(&mut self, keys: &Keys, callers: &Callers, credential: &[&[u8]]) -> Who {
+        let Self { known, subject } = self;
+        let subject = subject.as_deref();
+        let named = [subject.unwrap_or_default().as_bytes()];
+        let (domain, fields) = match subject {
+            Some(_) => (Domain::Subject, &named[..]),
+            None => (Domain::Tenant, credential),
         };
-        if let Some(known) = &self.0
+        let mut buffer = [0; SHORT_BYTES];
+        let bytes = short(domain, fields, &mut buffer);
+        if let (Some(bytes), Some(known)) = (bytes, &*known)
             && known.digested[..known.len] == *bytes
             && known.keys.0 == keys.0
+            && known.mark == callers.mark
         {
-            return known.tenant;
+            return known.who;
         }
-        let (len, tenant) = (bytes.len(), Tenant(first_half(blake3::keyed_hash(&keys.0, bytes))));
-        self.0 = Some(Known { keys: keys.clone(), digested: buffer, len, tenant });
-        tenant
+        let caller = match subject {
+            Some(subject) => callers.by_subject(subject),
+            None => callers.by_credential(keys, credential),
+        };
+        let digest = || match bytes {
+            Some(bytes) => first_half(blake3::keyed_hash(&keys.0, bytes)),
+            None => keys.digest(domain, fields),
+        };
+        let who = Who { tenant: caller.map_or_else(|| Tenant(digest()), |caller| callers.tenant(caller)), caller };
+        if let Some(len) = bytes.map(<[u8]>::len) {
+            *known = Some(Known { keys: keys.clone(), mark: callers.mark, digested: buffer, len, who });
+        }
+        who
     }
 }
 
 impl fmt::Debug for LastTenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LastTenant").field(&self.0.as_ref().map(|known| known.tenant)).finish()
+        f.debug_tuple("LastTenant").field(&self.known.as_ref().map(|known| known.who.tenant)).finish()
     }
 }
 
@@ -145,6 +180,7 @@ mod tests {
         let (keys, other) = (Keys::derive(b"secret"), Keys::derive(b"other"));
         let long = vec![b'k'; 1000];
         let mut last = LastTenant::default();
+        let callers = Callers::new(&riparian_config::Tenants::default(), &keys);
         let asked: [(&Keys, [&[u8]; 3]); 9] = [
             (&keys, [b"a", b"", b""]),
             (&keys, [b"a", b"", b""]),
@@ -158,7 +194,7 @@ mod tests {
         ];
         for (keys, fields) in asked {
             let digested = Tenant(keys.digest(Domain::Tenant, &fields));
-            assert_eq!(last.tenant(keys, &fields), digested);
+            assert_eq!(last.who(keys, &callers, &fields), Who { tenant: digested, caller: None });
         }
         assert!(!format!("{last:?}").contains("ab"));
     }

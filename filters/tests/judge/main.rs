@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use riparian_config::{Config, Grade, Surfaces, Timestamp};
 use riparian_filters::decision::{Reason, Verdict};
-use riparian_filters::identify::Keys;
+use riparian_filters::identify::{Keys, Tenant};
 use riparian_filters::judge::{Facts, HealthView, Owner, Ruling, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
@@ -65,6 +65,7 @@ fn ask(
         owners: &owners,
         located: None,
         tenant: 0,
+        home: policy.home(Tenant::from_bytes([0; 16])),
         health: HealthView { down: &down },
         affinity: request.affinity,
         seed: request.seed,

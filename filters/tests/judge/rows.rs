@@ -3,6 +3,7 @@
 use super::compile;
 use riparian_config::{Grade, Timestamp};
 use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::identify::Tenant;
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
@@ -111,6 +112,7 @@ fn the_truth_table() {
             owners: row.owners,
             located: None,
             tenant: 0,
+            home: policy.home(Tenant::from_bytes([0; 16])),
             health: HealthView { down: &down },
             affinity: None,
             seed: 1,
@@ -140,6 +142,7 @@ fn verdict(policy: &Policy, surface: &str, owners: &[Owner], located: Option<u64
         owners,
         located: located.as_ref().map(|located| &located[..]),
         tenant: 7,
+        home: policy.home(Tenant::from_bytes([0; 16])),
         health: HealthView { down: &down },
         affinity: None,
         seed: 1,
