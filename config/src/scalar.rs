@@ -137,7 +137,9 @@ pub(crate) fn subject(text: &str) -> Result<String, Refusal> {
     while let Some(c) = chars.next() {
         match c {
             ',' | '+' => parts.push(String::new()),
-            '"' | ';' | '<' | '>' => return refusal(format!("`{c}` stands there only behind a `\\`"), instead),
+            '"' | ';' | '<' | '>' => {
+                return refusal(format!("`{c}` stands there only behind a `\\`"), instead);
+            }
             '\\' => match chars.next() {
                 Some(escaped) => parts.last_mut().expect("there is one").push(escaped),
                 None => return refusal("nothing follows the last `\\`", instead),
@@ -245,7 +247,9 @@ mod tests {
 
     #[test]
     fn subjects_are_as_rfc_4514_writes_them() {
-        for good in ["CN=shop,O=acme", "O=Sue\\, Grabbit,C=GB", "UID=a+CN=b", "1.2.840.113549.1.9.1=#1600", "CN= a"] {
+        for good in
+            ["CN=shop,O=acme", "O=Sue\\, Grabbit,C=GB", "UID=a+CN=b", "1.2.840.113549.1.9.1=#1600", "CN= a"]
+        {
             assert_eq!(subject(good).as_deref(), Ok(good));
         }
         for bad in ["", "shop", "CN=shop, O=acme", "cn=shop", "CN=a;O=b", "CN=a\\", "/CN=shop", "CN=shop,"] {

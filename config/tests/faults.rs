@@ -82,7 +82,15 @@ fn a_secret_that_was_written_inline_is_never_printed() {
         let faults = Config::parse(&text, "f.yaml").expect_err("it has faults");
         assert!(!faults.to_string().contains(canary), "{faults}");
     }
-    for written in ["CANARY", "[CANARY]", "[{ env: CANARY-1 }]", "{ a: CANARY }", "[{ a: CANARY }]", "[[CANARY]]", "[{ CANARY-1: x }]"] {
+    for written in [
+        "CANARY",
+        "[CANARY]",
+        "[{ env: CANARY-1 }]",
+        "{ a: CANARY }",
+        "[{ a: CANARY }]",
+        "[[CANARY]]",
+        "[{ CANARY-1: x }]",
+    ] {
         let text = format!("version: 1\ntenants:\n  shop: {{ credentials: {written} }}\n");
         let faults = Config::parse(&text, "f.yaml").expect_err("it has faults");
         assert!(!faults.to_string().contains("CANARY"), "{faults}");

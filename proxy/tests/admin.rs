@@ -115,8 +115,8 @@ async fn the_exposition_is_strict_and_counts_what_happened() {
         assert_eq!(total(&families, "riparian_refusals_total", &[("reason", reason)]), count, "{reason}");
     }
     assert_eq!(total(&families, "riparian_refusals_total", &[]), 6);
-    assert_eq!(total(&families, "riparian_handles_learned_total", &[]), 2);
-    assert_eq!(total(&families, "riparian_pins", &[]), 2);
+    assert_eq!(total(&families, "riparian_handles_learned_total", &[]), 4);
+    assert_eq!(total(&families, "riparian_pins", &[]), 4);
     for name in [
         "riparian_streams_open",
         "riparian_held_bytes",

@@ -120,7 +120,7 @@ async fn nothing_goes_elsewhere_while_the_only_designated_cloud_is_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terms_change_by_themselves_when_their_time_comes() {
     let clouds = Clouds::start().await;
-    let boundary = Timestamp::now() + Duration::from_millis(1500);
+    let boundary = Timestamp::now() + Duration::from_millis(4000);
     let terms = format!(
         "enforce: r\nreadings: {{ r: {{ stateful_from: never }} }}\nclock_skew: 0s\nterms:\n\
          - {{ id: before, until: {boundary}, only: azure }}\n- {{ id: after, from: {boundary}, only: aws }}"

@@ -139,7 +139,8 @@ impl LastTenant {
             Some(bytes) => first_half(blake3::keyed_hash(&keys.0, bytes)),
             None => keys.digest(domain, fields),
         };
-        let who = Who { tenant: caller.map_or_else(|| Tenant(digest()), |caller| callers.tenant(caller)), caller };
+        let who =
+            Who { tenant: caller.map_or_else(|| Tenant(digest()), |caller| callers.tenant(caller)), caller };
         if let Some(len) = bytes.map(<[u8]>::len) {
             *known = Some(Known { keys: keys.clone(), mark: callers.mark, digested: buffer, len, who });
         }

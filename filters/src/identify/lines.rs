@@ -126,7 +126,11 @@ mod tests {
             assert_eq!(Lines::of(&headers, None, None).single(at), Some("s"), "{name}");
             headers.append(name, HeaderValue::from_static("s"));
             assert_eq!(Lines::of(&headers, None, None).single(at), None, "{name} twice");
-            assert_eq!(Lines::of(&headers, None, Some(name)).single(OWN), None, "{name} twice, as the own one");
+            assert_eq!(
+                Lines::of(&headers, None, Some(name)).single(OWN),
+                None,
+                "{name} twice, as the own one"
+            );
         }
     }
 
@@ -156,7 +160,9 @@ mod tests {
         };
         assert_eq!(of(&["a=1, riparian.session=s1.x;p=1,b=2"]).as_deref(), Some("s1.x"));
         assert_eq!(of(&["a=1", "riparian.session=s1.y"]).as_deref(), Some("s1.y"));
-        for none in [&["a=1"][..], &[], &["riparian.sessions=s1.x"], &["riparian.session=a,riparian.session=a"]] {
+        for none in
+            [&["a=1"][..], &[], &["riparian.sessions=s1.x"], &["riparian.session=a,riparian.session=a"]]
+        {
             assert_eq!(of(none), None, "{none:?}");
         }
         assert_eq!(of(&["riparian.session=a", "riparian.session=b"]), None);
