@@ -98,14 +98,27 @@ pub fn unsigned(query: &str) -> Cow<'_, str> {
         "X-Amz-Security-Token",
         "X-Amz-Signature",
     ];
-    let is_of_one = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
-    };
+    without(query, |name| PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(name)))
+}
+
+/// A query without Google's key: it proves who asks, as `x-goog-api-key` does.
+#[must_use]
+pub fn keyless(query: &str) -> Cow<'_, str> {
+    without(query, |name| name == "key")
+}
+
+fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    let is_of_one = |pair: &&str| is_dropped(pair.split('=').next().unwrap_or_default());
     if !query.split('&').any(|pair| is_of_one(&pair)) {
         return Cow::Borrowed(query);
     }
     Cow::Owned(query.split('&').filter(|pair| !is_of_one(pair)).collect::<Vec<_>>().join("&"))
+}
+
+/// `text` as a segment of a path.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// What a path segment may hold as it is (RFC 3986, 3.3).

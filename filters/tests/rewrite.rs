@@ -5,7 +5,7 @@ use riparian_config::{Config, EndpointName};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::{Place, Policy, takes_model};
 use riparian_filters::rewrite::{
-    ModelSpan, Splice, splice, stays_behind, stays_dated, target, unsigned, verbatim,
+    ModelSpan, Splice, keyless, splice, stays_behind, stays_dated, target, unsigned, verbatim,
 };
 use riparian_filters::scan::Scanner;
 
@@ -182,6 +182,8 @@ fn a_signature_in_the_query_stays_behind() {
         X-Amz-SignedHeaders=host&b&X-Amz-Security-Token=t&X-Amz-Signature=0&&X-Amz-Target=c";
     assert_eq!(unsigned(signed), "a=1&b&&X-Amz-Target=c");
     assert_eq!(unsigned("X-Amz-Signature"), "");
+    assert_eq!(keyless("alt=sse&key=secret&monkey=1&key"), "alt=sse&monkey=1");
+    assert_eq!(keyless("alt=sse"), "alt=sse");
     for kept in ["", "&", "a=X-Amz-Signature", "X-Amz-Signatures=1"] {
         assert_eq!(unsigned(kept), kept);
     }

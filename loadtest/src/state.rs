@@ -8,6 +8,7 @@
 
 mod client;
 mod config;
+mod exchange;
 mod replica;
 mod report;
 mod stage;
@@ -50,6 +51,10 @@ pub struct StatePlan {
     pub parties: usize,
     /// Whether tenants try each other's handles. Default yes.
     pub thefts: bool,
+    /// Whether tenants also invent the names of each other's sessions. Default no: under the proxy's one account a cloud cannot
+    /// tell the two apart, so that whoever guesses a name and is led to the same cloud is in the session, unless the proxy
+    /// knows better. Names here are not guessed but known, which is more than a stranger has.
+    pub shared_names: bool,
     /// Whether there are sockets among the stories. Default yes.
     pub sockets: bool,
     /// Whether replicas are restarted and endpoints fail. Default yes.
@@ -75,6 +80,7 @@ impl StatePlan {
             families: Family::ALL.to_vec(),
             parties: 3,
             thefts: true,
+            shared_names: false,
             sockets: true,
             trouble: true,
             pins_within: Duration::from_millis(250),

@@ -17,17 +17,19 @@ use crate::relay::head::RequestHead;
 use crate::relay::timer::Timer;
 use crate::relay::wire::Wire;
 use crate::settle::settle;
+use crate::tls;
 use crate::workers::Workers;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use pingora_core::apps::ServerApp;
-use pingora_core::listeners::tls::{Acceptor, TlsSettings};
+use pingora_core::listeners::tls::Acceptor;
 use pingora_core::protocols::l4::stream::Stream as L4;
-use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use pingora_core::protocols::tls::TlsRef;
+use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Ssl, Stream};
 use pingora_core::server::ShutdownWatch;
-use riparian_config::ListenerProtocol;
 use riparian_filters::decision::Reason;
 use riparian_filters::head::{self, HeadFault, HeadLimits};
+use riparian_filters::identify::LastTenant;
 use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -50,37 +52,6 @@ pub(crate) enum Transport {
     PriorKnowledge,
     /// Swapped at reload, so that a renewed certificate needs no restart.
     Tls(Arc<ArcSwap<Acceptor>>),
-}
-
-/// A TLS acceptor for a listener's certificate.
-///
-/// # Errors
-/// When the certificate or the key cannot be read or do not belong together.
-pub(crate) fn acceptor(protocol: &ListenerProtocol) -> Result<Option<Acceptor>, String> {
-    let ListenerProtocol::Tls { certificate, key } = protocol else { return Ok(None) };
-    check_pair(certificate, key)?;
-    let text = |path: &std::path::Path| {
-        path.to_str().map(str::to_owned).ok_or(format!("{}: is no text", path.display()))
-    };
-    let mut settings =
-        TlsSettings::intermediate(&text(certificate)?, &text(key)?).map_err(|error| error.to_string())?;
-    settings.enable_h2();
-    Ok(Some(settings.build()))
-}
-
-/// pingora ends the process on a certificate that it cannot use; a reload must not.
-fn check_pair(certificate: &std::path::Path, key: &std::path::Path) -> Result<(), String> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("{}: {error}", certificate.display()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}", key.display()))?;
-    rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map(drop)
-        .map_err(|error| format!("{} with {}: {error}", certificate.display(), key.display()))
 }
 
 /// HTTP/2 begins with these bytes (RFC 9113, 3.4).
@@ -123,7 +94,7 @@ impl Front {
         }
         let shutdown = self.house.draining.subscribe();
         if matches!(self.transport, Transport::Plain) {
-            return self.http1(Wire::Tcp(stream), shutdown).await;
+            return self.http1(Wire::Tcp(stream), LastTenant::default(), shutdown).await;
         }
         let mut drain = shutdown.clone();
         let stream = tokio::select! {
@@ -133,17 +104,20 @@ impl Front {
             // It has asked for nothing yet, so it is as good as a connection that comes too late.
             _ = drain.wait_for(|draining| *draining) => None,
         };
-        let Some(stream) = stream else { return };
+        let Some((stream, subject)) = stream else { return };
         let h2 = matches!(self.transport, Transport::PriorKnowledge)
             || matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         if h2 {
-            self.http2.process_new(stream, &shutdown).await;
+            let http2 = subject.map(|subject| Http2App::certified(&self.http2, subject));
+            http2.as_ref().unwrap_or(&self.http2).process_new(stream, &shutdown).await;
         } else {
-            self.http1(Wire::Tls(stream), shutdown).await;
+            self.http1(Wire::Tls(stream), subject.map(LastTenant::certified).unwrap_or_default(), shutdown)
+                .await;
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Option<Stream> {
+    /// The stream, and the subject of the certificate that the client has proved to have.
+    async fn handshake(&self, stream: TcpStream) -> Option<(Stream, Option<Arc<str>>)> {
         let peer = stream.peer_addr().ok()?;
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         let within = self.house.snapshot.load().policy.config.limits.head_within;
@@ -160,18 +134,22 @@ impl Front {
         let _ = digest.peer_addr.set(Some(peer.into()));
         stream.set_socket_digest(digest);
         match &self.transport {
-            Transport::Plain | Transport::PriorKnowledge => Some(Box::new(stream)),
+            Transport::Plain | Transport::PriorKnowledge => Some((Box::new(stream), None)),
             Transport::Tls(acceptor) => {
                 let acceptor = acceptor.load_full();
                 let stream = tokio::time::timeout(within, acceptor.tls_handshake(stream)).await.ok()?.ok()?;
-                Some(Box::new(stream))
+                let certificate = stream.get_ssl().and_then(TlsRef::peer_certificate_der);
+                // One that names nobody is as bad as one that nobody signed.
+                let subject = certificate.map(|certificate| tls::subject(certificate).ok_or(())).transpose();
+                let subject = subject.ok()?.map(Arc::from);
+                Some((Box::new(stream), subject))
             }
         }
     }
 
     /// One HTTP/1.1 connection: head by head.
-    async fn http1(&self, wire: Wire, mut shutdown: ShutdownWatch) {
-        let mut client = Http1::new(wire);
+    async fn http1(&self, wire: Wire, tenant: LastTenant, mut shutdown: ShutdownWatch) {
+        let mut client = Http1::new(wire, tenant);
         let mut timer = Timer::new();
         // Asked once, it wakes this task when we drain, whatever the task waits for then; the flag says why it was woken.
         let mut drain: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
@@ -332,7 +310,7 @@ mod tests {
 
     async fn read(pieces: &[&[u8]], end: bool) -> Result<Option<RequestHead>, Reason> {
         let (mut sender, server) = tokio::io::duplex(64);
-        let mut client = Http1::new(Wire::Tls(Box::new(server)));
+        let mut client = Http1::new(Wire::Tls(Box::new(server)), LastTenant::default());
         let send = async {
             for piece in pieces {
                 let _ = sender.write_all(piece).await;

@@ -4,6 +4,7 @@ use crate::endpoints::RESOLVE_EVERY;
 use crate::gate::{Gate, RetryBudget};
 use crate::metrics::Metrics;
 use crate::pins::PinStore;
+use crate::sessions::Sessions;
 use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -22,6 +23,8 @@ pub struct House {
     pub snapshot: ArcSwap<Snapshot>,
     /// Where state lives.
     pub pins: PinStore,
+    /// What is known of sessions.
+    pub sessions: Sessions,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is in flight.
@@ -79,6 +82,7 @@ impl House {
                     if swept > 0 {
                         tracing::debug!(swept, "expired pins swept");
                     }
+                    self.sessions.sweep(Instant::now());
                 }
                 _ = upkeep.tick() => {
                     self.metrics.upkeep();

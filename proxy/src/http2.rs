@@ -11,6 +11,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::server::ShutdownWatch;
 use riparian_config::Limits;
+use riparian_filters::identify::LastTenant;
 use std::sync::Arc;
 
 /// Carries requests that come over HTTP/2, which pingora speaks.
@@ -18,6 +19,8 @@ pub(crate) struct Http2App {
     house: Arc<House>,
     server: HttpServerOptions,
     http2: H2Options,
+    /// Who is at the other end of a connection, where a certificate says so.
+    subject: Option<Arc<str>>,
 }
 
 impl Http2App {
@@ -25,7 +28,13 @@ impl Http2App {
         let mut server = HttpServerOptions::default();
         server.h2c = true;
         server.h2_idle_timeout = Some(limits.keepalive);
-        Self { house: Arc::clone(house), server, http2: http2(limits) }
+        Self { house: Arc::clone(house), server, http2: http2(limits), subject: None }
+    }
+
+    /// For the connection of a client that has proved to be `subject`.
+    pub(crate) fn certified(&self, subject: Arc<str>) -> Arc<Self> {
+        let (server, http2) = (self.server.clone(), self.http2.clone());
+        Arc::new(Self { house: Arc::clone(&self.house), server, http2, subject: Some(subject) })
     }
 }
 
@@ -43,8 +52,9 @@ impl HttpServerApp for Http2App {
             uri: request.uri.clone(),
             headers: request.headers.clone(),
         };
-        carry(&self.house, &mut Client::Http2(Box::new(session), Box::default()), &head, &mut Timer::new())
-            .await;
+        let tenant = self.subject.clone().map(LastTenant::certified).unwrap_or_default();
+        let mut client = Client::Http2(Box::new(session), Box::new(tenant));
+        carry(&self.house, &mut client, &head, &mut Timer::new()).await;
         None
     }
 

@@ -8,7 +8,7 @@
 //!
 //! | # | stage | asks | where | may wait? |
 //! |---|---|---|---|---|
-//! | 1 | **admit** | is the head one that only one reading has; within limits? | [`front`], [`receive`] | no |
+//! | 1 | **admit** | is the head one that only one reading has; within limits; from a stranger, where none is let in? | [`front`], [`receive`] | no |
 //! | 2 | **recognise** | which API operation? | [`riparian_filters::surface`] | no |
 //! | 3 | **scan** | what does the body say of state? | [`read`], [`riparian_filters::scan`] | the body, bounded in time and bytes |
 //! | 4 | **classify** | how much state, and which handles? | [`riparian_filters::classify`] | no |
@@ -19,7 +19,7 @@
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`], [`sigv4`] | no |
 //! | 10 | **relay** | bytes both ways | [`carry`], [`relay`], [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
-//! | 12 | **settle** | write it down, once | [`settle`] | never: a queue |
+//! | 12 | **settle** | write it down, once | [`settle`], [`sessions`] | never: a queue |
 //!
 //! A refusal at any stage leaves by one door ([`refuse`]) and still settles. A retry returns to **select** with the *same*
 //! verdict: the candidate set is computed before any balancing, and retry and failover walk along it and know nothing
@@ -56,8 +56,10 @@ pub mod record;
 pub mod refuse;
 mod relay;
 pub mod server;
+pub mod sessions;
 pub mod settle;
 pub mod sigv4;
 pub mod snapshot;
 mod socket;
+mod tls;
 mod workers;

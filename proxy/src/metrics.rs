@@ -5,8 +5,10 @@
 //! so that several can live in one process.
 
 mod pins;
+mod sessions;
 
 pub use pins::{Operation, PinMetrics};
+pub use sessions::SessionMetrics;
 
 use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -102,6 +104,8 @@ pub struct Metrics {
     held_bytes: Gauge,
     /// The pin store.
     pub pins: PinMetrics,
+    /// Sessions and their turns.
+    pub sessions: SessionMetrics,
     /// Handles that were learned from answers.
     pub handles_learned: Counter,
     /// Answers in which handles were due and could not be read.
@@ -173,6 +177,7 @@ impl Metrics {
             connections_open: registry.gauge("riparian_connections_open", vec![]),
             held_bytes: registry.gauge("riparian_held_bytes", vec![]),
             pins: PinMetrics::new(&registry),
+            sessions: SessionMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
             answers_unread: registry.counter("riparian_answers_unread_total", vec![]),
             decision_seconds: registry.histogram("riparian_decision_seconds", vec![]),
@@ -311,6 +316,12 @@ fn describe(recorder: &PrometheusRecorder) {
         ),
         ("riparian_handles_learned_total", "Handles learned from answers."),
         ("riparian_answers_unread_total", "Answers in which handles were due and could not be read."),
+        ("riparian_sessions_begun_total", "Sessions that had a first turn."),
+        ("riparian_sessions_multi_turn_total", "Sessions that had a second turn."),
+        (
+            "riparian_sessions_single_turn_total",
+            "Sessions that fell idle after a single turn: stateless calls in a session's clothes.",
+        ),
         ("riparian_retries_total", "Further attempts inside a candidate set."),
         ("riparian_retries_denied_total", "Further attempts that the retry budget did not allow."),
         ("riparian_config_reloads_total", "Reloads, by whether the new configuration was taken."),
@@ -328,6 +339,7 @@ fn describe(recorder: &PrometheusRecorder) {
             "riparian_pins_breaker",
             "0 while the Redis of the pins is asked, 2 while it is left alone, 1 when one question is to try it.",
         ),
+        ("riparian_sessions_live", "Sessions that have not fallen idle."),
         ("riparian_endpoint_up", "1 while the endpoint counts as up."),
         ("riparian_config_info", "1 at the hash of the configuration in force."),
         (

@@ -203,10 +203,15 @@ fn left(text: &str) -> Option<Duration> {
 async fn learn(house: &House, record: &Record, births: &[Born]) {
     let Some(tenant) = tenant(record).filter(|_| !births.is_empty()) else { return };
     match house.pins.learn(tenant, births).await {
-        Ok(new) => house.metrics.handles_learned.increment(new),
+        Ok(new) => {
+            house.metrics.handles_learned.increment(new);
+            if let Some(session) = record.decision.as_ref().and_then(|decision| decision.session) {
+                house.sessions.bore(session.id, new);
+            }
+        }
         // The client will be told that it is unknown.
         Err(fault) => {
-            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned")
+            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned");
         }
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method};
 use pingora_http::RequestHeader;
-use riparian_config::HttpVersion;
+use riparian_config::{Dialect, HttpVersion};
 use riparian_filters::identify::SESSION_TAG;
 use riparian_filters::policy::EndpointId;
 use riparian_filters::rewrite;
@@ -136,8 +136,7 @@ pub(crate) fn question(
 ) -> Option<Outgoing> {
     let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
     let base = place.endpoint.url.base_path.as_deref().or(place.dialect().base_path()).unwrap_or("");
-    let encoded =
-        percent_encoding::utf8_percent_encode(handle, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let encoded = rewrite::segment(handle);
     let target = format!("{base}{}", path.replacen("{}", &encoded, 1));
     let own = own_credential(head);
     let proof: Vec<(&str, HeaderValue)> = match &ready.proof {
@@ -183,7 +182,11 @@ fn has_body(method: &Method) -> bool {
 
 fn target(record: &Record, endpoint: EndpointId, head: &RequestHead) -> String {
     let policy = &record.snapshot.policy;
-    let query = head.uri.query().map(rewrite::unsigned);
+    let mut query = head.uri.query().map(rewrite::unsigned);
+    let ready = record.snapshot.ready(endpoint);
+    if policy.place(endpoint).dialect() == Dialect::Google && !matches!(ready.proof, Proof::Passthrough) {
+        query = query.map(|query| Cow::Owned(rewrite::keyless(&query).into_owned()));
+    }
     let (path, query) = (head.uri.path(), query.as_deref());
     match policy.recognise(&asked(head)) {
         Some(recognised) => {

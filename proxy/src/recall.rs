@@ -10,7 +10,8 @@ use riparian_config::{HandleKind, Mark, UnknownHandle};
 use riparian_filters::classify::{Classified, HandlePlace};
 use riparian_filters::decide::{Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
-use riparian_filters::identify::{LastTenant, PinKey, Session, SessionId, Tenant};
+use riparian_filters::head::Head;
+use riparian_filters::identify::{Identity, LastTenant, PinKey, Session, SessionId, Tenant};
 use riparian_filters::judge::Owner;
 use riparian_filters::policy::{EndpointId, Policy};
 use smallvec::SmallVec;
@@ -30,14 +31,15 @@ pub(crate) type Known = Option<(Owner, SessionId)>;
 /// Stage 5, the same for a live request and for `explain`.
 pub(crate) fn identify(
     policy: &Policy,
-    headers: &http::HeaderMap,
+    head: &Head<'_>,
     last: &mut LastTenant,
     classified: &Classified<'_>,
-) -> Cited {
-    let (tenant, named) = policy.keys.identify(last, headers, &policy.config.sessions.header);
+) -> (Identity, Cited) {
+    let identity = policy.identify(last, head);
+    let Identity { tenant, session: named, .. } = identity;
     let key = |(namespace, value)| policy.keys.pin(tenant, namespace, value);
     let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
-    Cited { tenant, named, keys: handles.map(key).collect() }
+    (identity, Cited { tenant, named, keys: handles.map(key).collect() })
 }
 
 /// A connected socket, for what is said on it: a handle of every message, as it were, whose owner is the endpoint at its other end.

@@ -12,12 +12,13 @@ use crate::relay::held::Held;
 use crate::relay::timer::Timer;
 use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use riparian_config::{Balance, Timestamp};
+use riparian_config::{Balance, Socket, Surface, Timestamp};
 use riparian_filters::classify::{self, Body, Classified};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Reason, Verdict};
+use riparian_filters::frame::{self, HandshakeFault};
 use riparian_filters::head::{self, Head, HeadLimits};
-use riparian_filters::identify::PinKey;
+use riparian_filters::identify::{LastTenant, PinKey};
 use riparian_filters::policy::Policy;
 use riparian_filters::rewrite::ModelSpan;
 use riparian_filters::surface::{Form, Recognised};
@@ -77,14 +78,9 @@ pub(crate) async fn receive(
     let asked = asked(head);
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    known(policy, client.last_tenant(), &asked)?;
     let form = recognised.as_ref().map(|recognised| recognised.form);
-    let surface = recognised.as_ref().map(|recognised| policy.surface(recognised.surface));
-    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
-        return Err(Refusal::with(Reason::Retired, format!("on {day}")).into());
-    }
-    if surface.is_some_and(|surface| surface.socket.is_some()) {
-        return Err(Refusal::from(Reason::UpgradeRequired).into());
-    }
+    fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
     let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
@@ -116,7 +112,8 @@ pub(crate) async fn decide(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let cited = identify(policy, &head.headers, client.last_tenant(), classified);
+    let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified);
+    (record.caller, record.parent) = (identity.caller, identity.parent);
     let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
@@ -125,8 +122,29 @@ pub(crate) async fn decide(
         Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => None,
     };
+    if let (None, Some(session)) = (&refusal, decision.session) {
+        record.turn = Some((session.id, house.sessions.begin(session.id, Instant::now())));
+    }
     record.decision = Some(decision);
     refusal.map_or(Ok(()), Err)
+}
+
+/// Whether an operation is still there, and is asked for as what it is: a socket by an upgrade, and nothing else by one. The same for a
+/// live request and for `explain`.
+pub(crate) fn fits(head: &Head<'_>, surface: Option<&Surface>) -> Result<Option<Socket>, Refusal> {
+    if let Some(day) = surface.and_then(|surface| surface.retired.as_ref()) {
+        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
+    }
+    match (frame::is_websocket(head.headers), surface.and_then(|surface| surface.socket)) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(Reason::UpgradeRequired.into()),
+        (true, None) => Err(Reason::UpgradeRefused.into()),
+        (true, Some(kind)) => match frame::asked(head.method, head.headers) {
+            Ok(_) => Ok(Some(kind)),
+            Err(HandshakeFault::Version) => Err(Reason::SocketVersion.into()),
+            Err(HandshakeFault::Malformed(what)) => Err(Refusal::with(Reason::HeadMalformed, what)),
+        },
+    }
 }
 
 /// A request's head as the decision sees it.
@@ -157,6 +175,14 @@ pub(crate) fn classified<'a>(
 
 pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
     head::check(&asked(head), head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
+}
+
+/// Refuses strangers, where the configuration says so: before their body is read, and in their own vendor's words.
+pub(crate) fn known(policy: &Policy, last: &mut LastTenant, head: &Head<'_>) -> Result<(), Refusal> {
+    if policy.callers().refuse_strangers() && policy.who(last, head).caller.is_none() {
+        return Err(Reason::UnknownCaller.into());
+    }
+    Ok(())
 }
 
 /// What heads are measured against.

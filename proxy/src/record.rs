@@ -2,11 +2,12 @@
 
 use crate::metrics::Outcome;
 use crate::relay::lines::Lines;
+use crate::sessions::{Evidence, Sessions};
 use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
 use riparian_filters::decision::{Decision, Reason};
-use riparian_filters::identify::{PinKey, SESSION_TAG, Session, SessionSource};
+use riparian_filters::identify::{CallerNumber, PinKey, SESSION_TAG, Session, SessionId, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use smallvec::SmallVec;
 use std::fmt;
@@ -61,6 +62,14 @@ pub struct Record {
     pub handles: usize,
     /// The handles that its success ends.
     pub ends: SmallVec<[PinKey; 1]>,
+    /// Which of the named callers asks.
+    pub caller: Option<CallerNumber>,
+    /// The session in the course of which it was made, where its caller proved that.
+    pub parent: Option<SessionId>,
+    /// The session that it is a turn of, and its number among them, while it is.
+    pub turn: Option<(SessionId, u64)>,
+    /// What is known of its session when it ends.
+    pub evidence: Option<Evidence>,
     /// What was decided, as soon as that is so.
     pub decision: Option<Decision>,
     /// Why it ended as it did.
@@ -101,6 +110,10 @@ impl Record {
             model: None,
             handles: 0,
             ends: SmallVec::new(),
+            caller: None,
+            parent: None,
+            turn: None,
+            evidence: None,
             decision: None,
             reason: Reason::Internal,
             endpoint: None,
@@ -115,6 +128,12 @@ impl Record {
             decided: None,
             first_byte: None,
         }
+    }
+
+    /// The name of its caller, where it has one.
+    #[must_use]
+    pub fn caller_name(&self) -> Option<&str> {
+        Some(self.snapshot.policy.config.tenants.named[self.caller?].name.as_str())
     }
 
     /// The grade: `unknown` until it is found.
@@ -155,6 +174,15 @@ impl Record {
     #[must_use]
     pub fn retry_after_seconds(&self) -> u64 {
         self.snapshot.policy.config.health.down_for.as_secs().max(1)
+    }
+
+    /// Its turn is over, if it was one.
+    pub(crate) fn end_turn(&mut self, sessions: &Sessions) {
+        if let Some((session, turn)) = self.turn.take() {
+            // The first message of a socket is the turn that it began with.
+            let further = self.socket.received.saturating_sub(1);
+            self.evidence = sessions.end(session, turn, further, Instant::now());
+        }
     }
 
     /// What its session is called outside, when it has one.

@@ -101,6 +101,10 @@ impl Refusal {
             // RFC 6455, 4.4: the versions that are spoken.
             lines.push(http::header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
+        if self.reason == Reason::UnknownCaller {
+            // RFC 9110, 15.5.2: the answer must say how to prove who asks. Keys in vendors' own headers have no scheme.
+            lines.push(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.reason == Reason::MethodRefused {
             lines.push(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
         }

@@ -2,14 +2,16 @@
 
 use crate::admin;
 use crate::credentials::{SecretFault, Secrets};
-use crate::front::{Front, Transport, acceptor};
+use crate::front::{Front, Transport};
 use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
 use crate::http2::Http2App;
 use crate::metrics::Metrics;
 use crate::pins::{OpenFault, Opening};
+use crate::sessions::Sessions;
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
+use crate::tls::acceptor;
 use crate::workers::Workers;
 use arc_swap::ArcSwap;
 use pingora_core::connectors::ConnectorOptions;
@@ -165,6 +167,7 @@ impl Running {
         let pins = pins.map_err(StartFault::Pins)?;
         let house = Arc::new(House {
             pins,
+            sessions: Sessions::new(metrics.sessions.clone()),
             gate: Gate::new(Arc::clone(&metrics)),
             budget: RetryBudget::default(),
             log,

@@ -246,8 +246,15 @@ fn line(record: &Record) -> Vec<u8> {
     line.word_or_null("vendor", vendor);
     line.number("handles", record.handles as u64);
     line.shown("tenant", decision.map(|decision| decision.tenant));
+    line.word_or_null("caller", record.caller_name());
     line.shown("session", session.map(|session| session.id));
     line.word_or_null("session_from", session.map(|session| session.source.as_str()));
+    let evidence = record.evidence.as_ref();
+    line.number_or_null("session_turn", evidence.map(|evidence| evidence.turn));
+    let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    line.number_or_null("session_age_ms", evidence.map(|evidence| millis(evidence.age)));
+    line.number_or_null("session_handles", evidence.map(|evidence| evidence.handles));
+    line.shown("parent_session", record.parent);
     line.number_or_null("epoch", decision.map(|decision| u64::from(decision.epoch)));
     line.words("terms", record.terms().map(|term| term.id.as_str()));
     line.word_or_null("verdict", decision.map(|decision| decision.verdict.as_str()));

@@ -39,6 +39,8 @@ pub enum SnapshotFault {
     Secret(String, SecretFault),
     /// A file of certificates cannot be used.
     Certificates(String, String),
+    /// A caller cannot be known.
+    Caller(String, String),
     /// The tables do not compile.
     Tables(String),
 }
@@ -48,6 +50,7 @@ impl fmt::Display for SnapshotFault {
         match self {
             Self::Secret(endpoint, fault) => write!(f, "credential of {endpoint}: {fault}"),
             Self::Certificates(endpoint, what) => write!(f, "ca of {endpoint}: {what}"),
+            Self::Caller(tenant, what) => write!(f, "tenant {tenant}: {what}"),
             Self::Tables(what) => write!(f, "surface table: {what}"),
         }
     }
@@ -69,10 +72,11 @@ impl Snapshot {
         before: Option<&Self>,
     ) -> Result<Self, Vec<SnapshotFault>> {
         let mut faults = Vec::new();
-        let policy = match Policy::compile(config, keys) {
+        let mut policy = match Policy::compile(config, keys) {
             Ok(policy) => policy,
             Err(what) => return Err(vec![SnapshotFault::Tables(what)]),
         };
+        callers(&mut policy, secrets, &mut faults);
         let mut ready = Vec::with_capacity(policy.places().len());
         for place in policy.places() {
             let endpoint = &place.endpoint;
@@ -124,6 +128,23 @@ impl Snapshot {
             words[at / 64] |= u64::from(ready.state.is_down()) << (at % 64);
         }
         Down(words)
+    }
+}
+
+/// Reads what named callers are known by.
+fn callers(policy: &mut Policy, secrets: &Secrets, faults: &mut Vec<SnapshotFault>) {
+    for (number, tenant) in policy.config.tenants.named.clone().iter().enumerate() {
+        for reference in &tenant.credentials {
+            let known = secrets.read(reference).map_err(|fault| fault.to_string()).and_then(|credential| {
+                policy.know(number, &credential).map_err(|other| {
+                    let other = &policy.config.tenants.named[other].name;
+                    format!(
+                        "{reference}: is the credential of {other}, too; then nobody could tell the two apart"
+                    )
+                })
+            });
+            faults.extend(known.err().map(|what| SnapshotFault::Caller(tenant.name.to_string(), what)));
+        }
     }
 }
 

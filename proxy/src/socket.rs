@@ -12,6 +12,8 @@
 //! Not carried: sockets over HTTP/2 (RFC 8441), and extensions, since what is compressed cannot be judged.
 
 mod asking;
+mod by_message;
+mod ending;
 mod first;
 mod judge;
 mod message;
@@ -21,28 +23,27 @@ mod tell;
 
 pub(crate) use asking::Asking;
 
-use crate::carry::{Answer, Carry, Failed, over, refuse, told};
+use crate::carry::{Answer, Carry, over, refuse};
 use crate::house::House;
 use crate::metrics::Outcome;
 use crate::observe::observe_socket;
-use crate::receive::{Received, admit, asked, classified, decide};
+use crate::receive::{Received, admit, asked, classified, decide, fits, known};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
 use crate::relay::head::RequestHead;
 use crate::relay::timer::Timer;
-use crate::relay::upstream::Next;
 use crate::snapshot::Snapshot;
-use first::First;
+use ending::{Deadlines, Ended};
 use http::StatusCode;
 use judge::Standing;
-use message::{Caller, Message, Said};
+use message::{Caller, Message};
 use pump::{Out, Pump, Side};
-use relay::{Deadlines, Ended, PART_WITHIN, Relay, Server, farewell};
+use relay::{Relay, Server};
 use riparian_config::Socket;
 use riparian_filters::classify::Body;
 use riparian_filters::decision::Reason;
-use riparian_filters::frame::{self, CloseCode, HandshakeFault};
+use riparian_filters::frame::{self, CloseCode};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use riparian_filters::rewrite::{self, ModelSpan};
 use std::sync::Arc;
@@ -85,7 +86,9 @@ pub(crate) async fn carry(
             }
             connected(house, client, head, timer, record, (answer, endpoint), Begun::Now(accept)).await;
         }
-        Socket::Message => by_message(house, client, head, timer, record, (opening, random)).await,
+        Socket::Message => {
+            by_message::by_message(house, client, head, timer, record, (opening, random)).await;
+        }
     }
 }
 
@@ -111,18 +114,9 @@ async fn open(
     let asked = asked(head);
     let recognised = policy.recognise(&asked);
     record.surface = recognised.as_ref().map(|recognised| recognised.surface);
-    let socket = recognised.and_then(|recognised| {
-        let kind = policy.surface(recognised.surface).socket?;
-        Some((recognised, kind))
-    });
-    let (recognised, kind) = socket.ok_or(Reason::UpgradeRefused)?;
-    if let Some(day) = &policy.surface(recognised.surface).retired {
-        return Err(Refusal::with(Reason::Retired, format!("on {day}")));
-    }
-    let handshake = frame::asked(&head.method, &head.headers).map_err(|fault| match fault {
-        HandshakeFault::Version => Refusal::from(Reason::SocketVersion),
-        HandshakeFault::Malformed(what) => Refusal::with(Reason::HeadMalformed, what),
-    })?;
+    known(policy, client.last_tenant(), &asked)?;
+    let kind = fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
+    let (recognised, kind) = recognised.zip(kind).ok_or(Reason::UpgradeRefused)?;
     if !client.has_no_body() || client.has_more() {
         // Whoever has not been answered does not know yet what will be spoken.
         return Err(Refusal::with(Reason::HeadMalformed, "bytes behind a request for a socket"));
@@ -130,130 +124,14 @@ async fn open(
     if house.is_draining() {
         return Err(Reason::Draining.into());
     }
-    let accept = handshake.accept();
+    let key = &head.headers[http::header::SEC_WEBSOCKET_KEY];
+    let accept = frame::accept(key.as_bytes().trim_ascii());
     let asking = Asking::new(&head.headers, kind);
     if kind == Socket::Upgrade {
         let classified = classified(policy, Some(&recognised), &asked, Body::default())?;
         decide(house, client, head, record, &classified, random).await?;
     }
     Ok(Opening { kind, received: Received::socket(house, recognised.form, asking), accept })
-}
-
-/// A socket whose cloud its first message chooses.
-async fn by_message(
-    house: &Arc<House>,
-    client: &mut Client<'_>,
-    head: &RequestHead,
-    timer: &mut Timer,
-    record: &mut Record,
-    (opening, random): (Opening, [u8; 16]),
-) {
-    let Opening { received, accept, .. } = opening;
-    let protocol = received.socket.as_ref().and_then(Asking::chosen);
-    let begin = tell::switching(record, &accept, protocol, None);
-    record.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
-    record.reason = Reason::Designated;
-    let first = first::first(house, http1(client), head, timer, record, begin).await;
-    let First { mut caller, message, out } = match first {
-        Ok(first) => first,
-        Err(ended) => return end(record, ended),
-    };
-    let chosen = choose(house, client, head, record, message, random).await;
-    let (message, splice_from) = match chosen {
-        Ok(chosen) => chosen,
-        Err(refusal) => {
-            let code = tell::close_code(refusal.reason);
-            let ended =
-                dismiss(house, http1(client), timer, record, (&mut caller, out), &refusal, code).await;
-            return end(record, ended);
-        }
-    };
-    let reached = Carry { house, client, head, timer, record }.reach(&received).await;
-    let refusal = match reached {
-        Ok((answer, endpoint)) if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-            let begun = Begun::By(Box::new(Spoken { caller, message, out, span: splice_from }));
-            return connected(house, client, head, timer, record, (answer, endpoint), begun).await;
-        }
-        Ok((answer, _)) => {
-            let refusal = refused_upstream(answer).await;
-            record.outcome = Outcome::ClientError;
-            refusal
-        }
-        Err(Failed::Unanswered(reason)) => {
-            let reason = told(record, reason);
-            record.reason = reason;
-            Told::Ours(Refusal::from(reason))
-        }
-        Err(Failed::Gone | Failed::Cut) => {
-            return end(
-                record,
-                Ended { code: CloseCode::ABNORMAL, outcome: Outcome::ClientAbort, reason: None },
-            );
-        }
-    };
-    let ended = match refusal {
-        Told::Ours(refusal) => {
-            let code = tell::close_code(refusal.reason);
-            let outcome = Outcome::Failed;
-            let ended =
-                dismiss(house, http1(client), timer, record, (&mut caller, out), &refusal, code).await;
-            Ended { outcome, ..ended }
-        }
-        Told::Theirs(status, event) => {
-            let (code, outcome) = match status {
-                429 | 503 => (CloseCode::TRY_AGAIN, Outcome::ServerError),
-                500.. => (CloseCode::INTERNAL, Outcome::ServerError),
-                _ => (CloseCode::POLICY, Outcome::ClientError),
-            };
-            let mut pump = alone(house, http1(client), timer, out);
-            pump.client.push(event);
-            pump.client.push(tell::close(code, "the endpoint refused the socket"));
-            farewell(&mut pump, &mut caller, Instant::now() + PART_WITHIN).await;
-            Ended { code, outcome, reason: None }
-        }
-    };
-    end(record, ended);
-}
-
-/// What a client is told of a socket that was not begun.
-enum Told {
-    Ours(Refusal),
-    /// The endpoint's own answer, by its status, as an event.
-    Theirs(u16, Vec<u8>),
-}
-
-/// Stages 3 to 8 for the message that chooses, by the configuration that is in force when it is whole.
-async fn choose(
-    house: &Arc<House>,
-    client: &mut Client<'_>,
-    head: &RequestHead,
-    record: &mut Record,
-    mut message: Message,
-    random: [u8; 16],
-) -> Result<(Message, ModelSpan), Refusal> {
-    let snapshot = house.snapshot.load_full();
-    record.snapshot = Arc::clone(&snapshot);
-    let policy = &snapshot.policy;
-    let recognised = judge::recognise(policy, head).ok_or(Reason::TermsChanged)?;
-    record.surface = Some(recognised.surface);
-    let read = match message.said(&snapshot, recognised.surface).map_err(|fault| fault.refusal)? {
-        Said::Json(read) => read,
-        Said::Refused(refusal) => return Err(refusal),
-        Said::Opaque => {
-            return Err(Refusal::with(
-                Reason::SocketMalformed,
-                "the first message must say what is wanted, in JSON",
-            ));
-        }
-    };
-    let asked = asked(head);
-    let classified = classified(policy, Some(&recognised), &asked, read.body())?;
-    decide(house, client, head, record, &classified, random).await?;
-    let span = match read.span(Some(&recognised), policy) {
-        span @ ModelSpan::Json(_) => span,
-        _ => ModelSpan::None,
-    };
-    Ok((message, span))
 }
 
 /// How a socket that is connected begins.
@@ -383,65 +261,6 @@ fn alone<'w>(house: &House, client: &'w mut Http1, timer: &'w mut Timer, out: Ou
     let side = Side::new(&mut client.wire, &mut client.ahead, out);
     Pump::new(side, None, timer, house.terms.subscribe(), house.draining.subscribe())
 }
-
-/// Tells a client that its socket is not begun, and says goodbye.
-async fn dismiss(
-    house: &House,
-    client: &mut Http1,
-    timer: &mut Timer,
-    record: &Record,
-    (caller, out): (&mut Caller, Out),
-    refusal: &Refusal,
-    code: CloseCode,
-) -> Ended {
-    let mut pump = alone(house, client, timer, out);
-    pump.client.push(tell::error_event(&record.snapshot, record.id, record.decision.clone(), refusal));
-    pump.client.push(tell::close(code, refusal.reason.as_str()));
-    farewell(&mut pump, caller, Instant::now() + PART_WITHIN).await;
-    Ended { code, outcome: Outcome::Refused, reason: Some(refusal.reason) }
-}
-
-/// An answer that is no 101, for a client whose handshake was answered already: its error, if it has one that can be read.
-async fn refused_upstream(answer: Answer) -> Told {
-    let Answer { mut upstream, head, at: _at } = answer;
-    let status = head.status.as_u16();
-    let without = upstream.begin(&head, &http::Method::GET);
-    let mut body = Vec::new();
-    let read = async {
-        while !without && body.len() < ERROR_BYTES_MAX {
-            match upstream.next().await {
-                Ok(Next::Data(data, last)) => {
-                    body.extend_from_slice(data.bytes());
-                    if last {
-                        return;
-                    }
-                }
-                Ok(Next::End(_)) | Err(_) => return,
-            }
-        }
-    };
-    // What has not come by then is not worth the wait.
-    let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
-    let error = serde_json::from_slice::<serde_json::Value>(&body).ok();
-    let error = error.as_ref().and_then(|body| body.get("error")).filter(|error| error.is_object());
-    match error {
-        Some(error) => {
-            let envelope = serde_json::json!({ "error": error }).to_string();
-            Told::Theirs(status, tell::event(status, envelope.as_bytes()))
-        }
-        None => {
-            let message = "The endpoint refused the socket.";
-            let error = serde_json::json!({ "type": "server_error", "code": "socket_refused", "message": message, "param": null });
-            Told::Theirs(
-                status,
-                tell::event(status, serde_json::json!({ "error": error }).to_string().as_bytes()),
-            )
-        }
-    }
-}
-
-/// Bytes of an endpoint's refusal that are read.
-const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 /// Writes down how a socket ended.
 fn end(record: &mut Record, ended: Ended) {

@@ -121,6 +121,12 @@ fn requests() -> Vec<(&'static str, String)> {
             "GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
                 .to_owned(),
         ),
+        ("socket by none", "GET /v1/responses HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (
+            "socket version",
+            "GET /v1/responses HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n\r\n"
+                .to_owned(),
+        ),
         ("nomination", "GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n".to_owned()),
         ("long target", format!("GET /v1/{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000))),
         ("long head", format!("GET /v1/models HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(40_000))),

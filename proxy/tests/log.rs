@@ -74,8 +74,9 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 33] = [
     "attempts",
+    "caller",
     "class",
     "cloud",
     "config",
@@ -90,11 +91,15 @@ const FIELDS: [&str; 28] = [
     "method",
     "model",
     "outcome",
+    "parent_session",
     "reason",
     "request_bytes",
     "response_bytes",
     "session",
+    "session_age_ms",
     "session_from",
+    "session_handles",
+    "session_turn",
     "status",
     "stream",
     "surface",

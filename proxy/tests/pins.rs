@@ -50,7 +50,8 @@ async fn what_is_not_stored_leaves_no_pin() {
 async fn pins_are_bounded_and_end() {
     let clouds = Clouds::start().await;
     let sessions = |pins: &str| format!("{QUIET}\nsessions: {{ pins: {{ {pins} }} }}");
-    let running = proxy(&clouds.config(ANYWHERE, &sessions("max: 5, per_tenant: 3"))).await;
+    // A response and its output item are a handle each.
+    let running = proxy(&clouds.config(ANYWHERE, &sessions("max: 10, per_tenant: 6"))).await;
     let create = async |tenant: &str| {
         let request = with_header(post("/v1/responses", &first()), "authorization", tenant);
         json(&send(address(&running), request).await)["id"].as_str().unwrap().to_owned()
@@ -70,7 +71,7 @@ async fn pins_are_bounded_and_end() {
     for _ in 0..3 {
         create("b").await;
     }
-    assert_eq!(running.house.pins.len(), 5);
+    assert_eq!(running.house.pins.len(), 10);
     assert_eq!(reason("a", &ids[2]).await, "unknown_handle", "the oldest of all goes");
     assert_eq!(reason("a", &ids[4]).await, "held");
 
@@ -102,5 +103,5 @@ async fn an_answer_that_cannot_be_read_leaves_no_pin_and_passes_whole() {
     assert_eq!(running.house.pins.len(), 0);
     // The next one is read again.
     let answer = send(address(&running), post("/v1/responses", &first())).await;
-    assert_eq!((answer.status().as_u16(), running.house.pins.len()), (200, 1));
+    assert_eq!((answer.status().as_u16(), running.house.pins.len()), (200, 2), "the response and its item");
 }

@@ -10,20 +10,36 @@ use support::{KEY, QUIET, address, chat, get, ours, post, proxy, send};
 
 /// A proxy before one origin that keeps what it is sent.
 async fn before(capture: &Capture, credential: &str, contract: &str) -> riparian_proxy::server::Running {
-    let config = format!(
+    proxy(&config(capture, "openai", credential, contract)).await
+}
+
+fn config(capture: &Capture, dialect: &str, credential: &str, contract: &str) -> String {
+    format!(
         "version: 1
 listeners: [{{ name: apps, bind: 127.0.0.1:0 }}]
 clouds:
   acme:
-    endpoints: [{{ name: acme-one, dialect: openai, url: {}, credential: {credential} }}]
+    endpoints: [{{ name: acme-one, dialect: {dialect}, url: {}, credential: {credential} }}]
 contract: {{ enforce: r, readings: {{ r: {{ stateful_from: never }} }}, terms: [{contract}] }}
 {QUIET}",
         capture.url()
-    );
-    proxy(&config).await
+    )
 }
 
 const ANY: &str = "{ id: all, only: acme }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn googles_key_in_the_query_goes_on_only_where_credentials_go_through() {
+    for (credential, goes_on) in [("none", false), ("passthrough", true)] {
+        let capture = Capture::start().await;
+        let running = proxy(&config(&capture, "google", credential, ANY)).await;
+        let path = "/v1beta/models/gemini-x:generateContent?alt=json&key=canary-client-key";
+        let answer = send(address(&running), post(path, &serde_json::json!({ "contents": [] }))).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.body());
+        let line = &capture.seen()[0].line;
+        assert!(line.contains("alt=json") && line.contains("canary") == goes_on, "{credential}: {line}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_origin_sees_only_what_is_meant_for_it() {

@@ -1,6 +1,6 @@
 //! Promise: a socket is relayed whole and in order, for as long as the contract allows it, and what is said on it is held to the contract
 //! message by message.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_types, reason = "a test may")]
 
 mod support;
 
@@ -22,9 +22,14 @@ use tokio::io::AsyncWriteExt;
 const REALTIME: &str = "/v1/realtime?model=gpt-realtime";
 const RESPONSES: &str = "/v1/responses";
 
+/// Nothing ends by itself, however slow the machine is.
+fn patient() -> String {
+    QUIET.replace("idle: 2s", "idle: 60s").replace("body_within: 2s", "body_within: 60s")
+}
+
 async fn echoing() -> (SocketCloud, Running) {
     let cloud = SocketCloud::start(echo).await;
-    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &patient())).await;
     (cloud, running)
 }
 
@@ -40,7 +45,7 @@ async fn a_thousand_messages_come_back_whole_and_in_order_however_they_are_cut()
         let mut client = Socket::open(address(&running), path).await;
         let texts: Vec<String> = (0..1000)
             .map(|number: usize| {
-                let filler = "é".repeat(client.below(if number % 50 == 0 { 90_000 } else { 300 }));
+                let filler = "é".repeat(client.below(if number.is_multiple_of(50) { 90_000 } else { 300 }));
                 json!({ "type": "x", "number": number, "text": filler }).to_string()
             })
             .collect();
@@ -97,7 +102,7 @@ async fn bytes_go_on_as_they_came() {
         }
     })
     .await;
-    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &patient())).await;
     let mut client = Socket::open(address(&running), REALTIME).await;
     client.keeps = true;
     let mut sent = Vec::new();
@@ -142,7 +147,7 @@ fn without_pings(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn big_messages_pass_up_to_the_limit_and_not_beyond() {
     let cloud = SocketCloud::start(echo).await;
-    let limits = QUIET.replace("limits: {", "limits: { body: 6MiB, held_bodies: 8MiB,");
+    let limits = patient().replace("limits: {", "limits: { body: 6MiB, held_bodies: 8MiB,");
     let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &limits)).await;
     for path in [REALTIME, RESPONSES] {
         let mut client = Socket::open(address(&running), path).await;
@@ -234,7 +239,7 @@ async fn nothing_is_lost_of_an_endpoint_that_answers_at_once() {
                 [frame(0x80 | TEXT, None, b"{\"hello\":1}"), frame(0x80 | TEXT, None, b"{\"hello\":2}")]
                     .concat();
             let mut head = Vec::new();
-            if early % 2 == 0 {
+            if early.is_multiple_of(2) {
                 // It says that it has switched as soon as it knows what it is asked, and reads on later.
                 while !String::from_utf8_lossy(&head).to_ascii_lowercase().contains("sec-websocket-key: ")
                     || !head.ends_with(b"\r\n")
@@ -254,7 +259,7 @@ async fn nothing_is_lost_of_an_endpoint_that_answers_at_once() {
         }
     })
     .await;
-    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &patient())).await;
     let at = address(&running);
     let one = move |path: &'static str| async move {
         let mut client = Socket::open(at, path).await;
@@ -511,7 +516,7 @@ async fn whoever_reads_slowly_slows_down_whoever_sends_and_loses_nothing() {
         }
     })
     .await;
-    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &patient())).await;
     let mut client = Socket::open(address(&running), REALTIME).await;
     let mut stopped = usize::MAX;
     while stopped != sent.load(Ordering::SeqCst) {
@@ -526,6 +531,7 @@ async fn whoever_reads_slowly_slows_down_whoever_sends_and_loses_nothing() {
     assert_eq!(client.closed().await.0, 1000);
 
     // One that does not read at all is cut off.
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
     let began = Instant::now();
     let client = Socket::open(address(&running), REALTIME).await;
     eventually("it is given up", || running.house.gate.streams() == 0).await;
@@ -556,7 +562,7 @@ async fn an_endpoint_over_tls() {
     let ca = file(&folder, "ca.pem", &authority.pem());
     for version in ["", ", http_version: 2"] {
         let more = format!("{version}, ca: {{ file: {} }}", ca.display());
-        let running = proxy(&endpoints(&[("one", &url, &more)], QUIET)).await;
+        let running = proxy(&endpoints(&[("one", &url, &more)], &patient())).await;
         for path in [REALTIME, RESPONSES] {
             let mut client = Socket::open(address(&running), path).await;
             for number in 0..100 {
@@ -566,10 +572,33 @@ async fn an_endpoint_over_tls() {
             }
         }
     }
-    let running = proxy(&endpoints(&[("one", &url, "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &url, "")], &patient())).await;
     let Err(answer) = Socket::try_open(address(&running), REALTIME, "").await else { panic!("not verified") };
     assert_eq!((answer.status, answer.reason()), (502, "tls_verify"));
     assert_eq!(cloud.heads().len(), 4);
+
+    // And from a client over TLS.
+    let (certificate, key) = authority.sign("localhost", false);
+    let (certificate, key) = (file(&folder, "tls.crt", &certificate), file(&folder, "tls.key", &key));
+    let tls = format!(
+        "bind: 127.0.0.1:0, tls: {{ certificate: {{ file: {} }}, key: {{ file: {} }} }} }}]",
+        certificate.display(),
+        key.display()
+    );
+    let config = endpoints(&[("one", &url, &format!(", ca: {{ file: {} }}", ca.display()))], &patient());
+    let running = proxy(&config.replacen("bind: 127.0.0.1:0 }]", &tls, 1)).await;
+    for path in [REALTIME, RESPONSES] {
+        let mut raw = Raw::over(authority.connect(address(&running), &["http/1.1"]).await);
+        raw.send(request(path, "")).await;
+        assert_eq!(raw.head().await.unwrap().status, 101);
+        let (stream, buffer) = raw.into_parts();
+        let mut client = Socket::over(stream, buffer, true);
+        for number in 0..100 {
+            let text = json!({ "number": number, "x": "y".repeat(number * 1000) }).to_string();
+            client.text(&text).await;
+            assert!(client.hear().await == text, "{path} {number}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,7 +80,7 @@ async fn refused(client: &mut Socket, more: Value) -> (u64, String, Value) {
 async fn the_first_message_chooses_the_cloud_and_its_model_is_the_endpoints_own() {
     let (a, b) = (responding("a").await, responding("b").await);
     let terms = "[{ id: x, when: { model: [gpt-5.5] }, only: [beta] }, { id: y, when: { model: [only-a] }, only: [alpha] }]";
-    let running = proxy(&config(&a, &b, terms, QUIET)).await;
+    let running = proxy(&config(&a, &b, terms, &patient())).await;
     let mut client = Socket::open(address(&running), RESPONSES).await;
     assert_eq!(a.connections() + b.connections(), 0, "nobody is connected to before it is known whom");
     let (asked, id) = turn(&mut client, json!({})).await;
@@ -137,7 +137,7 @@ async fn an_upgrade_is_judged_by_its_head() {
 async fn handles_on_a_socket_belong_to_its_tenant_and_its_endpoint() {
     let (a, b) = (responding("a").await, responding("b").await);
     let terms = "[{ id: x, when: { model: [only-a] }, only: [alpha] }, { id: y, when: { model: [gpt-5.5] }, only: [alpha, beta], prefer: [beta] }]";
-    let running = proxy(&config(&a, &b, terms, QUIET)).await;
+    let running = proxy(&config(&a, &b, terms, &patient())).await;
     let at = address(&running);
     let mut first = Socket::open(at, RESPONSES).await;
     let (_, in_alpha) = turn(&mut first, json!({ "model": "only-a" })).await;
@@ -192,7 +192,7 @@ async fn handles_on_a_socket_belong_to_its_tenant_and_its_endpoint() {
 async fn what_was_learned_on_a_socket_is_known_to_requests_and_the_other_way_round() {
     let (a, b) = (responding("a").await, responding("b").await);
     let terms = "[{ id: all, only: [alpha, beta], prefer: [beta] }]";
-    let running = proxy(&config(&a, &b, terms, QUIET)).await;
+    let running = proxy(&config(&a, &b, terms, &patient())).await;
     let mut client = Socket::open(address(&running), RESPONSES).await;
     client.text(create(json!({}))).await;
     // The pin is there before the client can know the handle.
@@ -219,7 +219,7 @@ async fn a_reload_that_takes_the_cloud_away_closes_its_sockets_within_a_second()
     let at = address(&running);
     let mut sockets = Vec::new();
     for number in 0..10 {
-        let mut client = Socket::open(at, if number % 2 == 0 { REALTIME } else { RESPONSES }).await;
+        let mut client = Socket::open(at, if number < 5 { REALTIME } else { RESPONSES }).await;
         client.text(create(json!({}))).await;
         client.hear().await;
         sockets.push(client);

@@ -84,7 +84,7 @@ async fn a_session_that_a_client_invents_lives_where_its_first_request_went() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_endpoint_is_never_tried_for_an_invented_session() {
-    let (_, seen, running) = {
+    let (_live, seen, running) = {
         let live = scripted(said_everywhere(json!({}))).await;
         let dead = Origin::saying("", true).await;
         let url = dead.url();
@@ -414,7 +414,7 @@ async fn a_refusal_is_in_the_words_of_the_clients_own_api() {
                 body["type"] == "error" && body["error"]["type"] == "not_found_error"
             },
         ),
-        ("bedrock-agents", "/sessions/11111111-1111-1111-1111-111111111111", "", &[], 404, |answer| {
+        ("bedrock-agents", "/sessions/11111111-1111-1111-1111-111111111111/", "", &[], 404, |answer| {
             answer.headers()["x-amzn-errortype"] == "ResourceNotFoundException"
                 && json(answer)["message"].is_string()
         }),

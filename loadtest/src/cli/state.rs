@@ -42,6 +42,9 @@ pub(crate) struct State {
     /// No tenant tries another's handles.
     #[arg(long)]
     no_thefts: bool,
+    /// Tenants also invent the names of each other's sessions.
+    #[arg(long)]
+    shared_names: bool,
     /// No sockets.
     #[arg(long)]
     no_sockets: bool,
@@ -68,6 +71,7 @@ impl State {
         plan.pins_within = Duration::from_millis(self.pins_within_ms);
         plan.parties = self.parties.clamp(1, 3);
         plan.thefts = !self.no_thefts;
+        plan.shared_names = self.shared_names;
         plan.sockets = !self.no_sockets;
         plan.trouble = !self.calm;
         plan.keep = self.keep;

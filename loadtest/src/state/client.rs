@@ -4,20 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
 
 use super::StatePlan;
+pub(super) use super::exchange::{Answer, Ask, turn_in};
 use super::stage::Stage;
 use super::tally::Tally;
-use crate::cloud::{Family, NONCE_HEADER, TENANT_HEADER, read_events};
+use crate::cloud::{Family, NONCE_HEADER, TENANT_HEADER};
 use crate::drive::Dice;
 
 /// The tenants, and the keys that they come with.
@@ -44,6 +42,7 @@ pub(super) struct World {
     pub(super) families: Vec<Family>,
     pub(super) sockets: bool,
     thefts: bool,
+    shared_names: bool,
     pool: Pool<HttpConnector, Full<Bytes>>,
 }
 
@@ -58,6 +57,7 @@ impl World {
             families: plan.families.clone(),
             sockets: plan.sockets,
             thefts: plan.thefts,
+            shared_names: plan.shared_names,
             pool: Pool::builder(TokioExecutor::new()).build_http(),
         }
     }
@@ -70,99 +70,6 @@ impl World {
     pub(super) fn is_over(&self) -> bool {
         self.tally.requests() >= self.requests
     }
-}
-
-/// One request of a story.
-#[derive(Clone, Debug)]
-pub(super) struct Ask {
-    pub(super) family: Family,
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Bytes,
-}
-
-impl Ask {
-    pub(super) fn new(family: Family, method: &'static str, path: impl Into<String>) -> Ask {
-        Ask { family, method, path: path.into(), headers: Vec::new(), body: Bytes::new() }
-    }
-
-    pub(super) fn json(mut self, body: &Value) -> Ask {
-        self.body = body.to_string().into();
-        self.header("content-type", "application/json")
-    }
-
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Ask {
-        self.headers.push((name, value.into()));
-        self
-    }
-}
-
-/// An answer that arrived whole.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// How often the step had been tried before.
-    pub(super) retries: u32,
-}
-
-impl Answer {
-    pub(super) fn ok(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<String> {
-        Some(self.headers.get(name)?.to_str().ok()?.to_owned())
-    }
-
-    /// The string at a pointer of the body; of a stream, of the first event that has one there.
-    pub(super) fn id(&self, pointer: &str) -> Option<String> {
-        let of = |value: &Value| value.pointer(pointer)?.as_str().map(str::to_owned);
-        of(&self.json()).or_else(|| self.events().iter().find_map(of))
-    }
-
-    /// The events of a stream, whichever way they are framed.
-    pub(super) fn events(&self) -> Vec<Value> {
-        let kind = self.header("content-type").unwrap_or_default();
-        if kind.starts_with("application/vnd.amazon.eventstream") {
-            let Ok((messages, _)) = read_events(&self.body) else { return Vec::new() };
-            return messages.iter().filter_map(|(_, payload)| serde_json::from_slice(payload).ok()).collect();
-        }
-        let text = String::from_utf8_lossy(&self.body);
-        let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
-        data.filter_map(|data| serde_json::from_str(data.trim()).ok()).collect()
-    }
-
-    /// Where the words came from, and which turn they are of: `NAME turn N`.
-    pub(super) fn turn(&self) -> Option<(String, u64)> {
-        let decoded: String = self
-            .events()
-            .iter()
-            .filter_map(|event| STANDARD.decode(event["bytes"].as_str()?).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect();
-        turn_in(&decoded).or_else(|| turn_in(&String::from_utf8_lossy(&self.body)))
-    }
-
-    /// Status and reason, in a few words.
-    pub(super) fn brief(&self) -> String {
-        let reason = self.header("x-riparian-reason").unwrap_or_else(|| "from the cloud".to_owned());
-        format!("{} {reason}", self.status)
-    }
-}
-
-pub(super) fn turn_in(text: &str) -> Option<(String, u64)> {
-    let (before, after) = text.split_once(" turn ")?;
-    let name: Vec<char> =
-        before.chars().rev().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    Some((name.into_iter().rev().collect(), digits.parse().ok()?))
 }
 
 /// Where a session lives and how far it is, as its client knows.
@@ -186,6 +93,12 @@ impl Actor {
         let dice = Dice::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
         let tenant = usize::try_from(number).unwrap_or_default() % TENANTS.len();
         Actor { world, dice, number, sent: 0, tenant }
+    }
+
+    /// Another tenant, if it is time for a theft.
+    pub(super) fn thief(&mut self) -> Option<usize> {
+        let wanted = self.world.thefts && self.dice.below(THEFT_ONE_IN) == 0;
+        wanted.then(|| (self.tenant + 1 + self.dice.below(TENANTS.len() - 1)) % TENANTS.len())
     }
 
     pub(super) fn tenant(&self) -> usize {
@@ -323,8 +236,8 @@ impl Actor {
 
     /// A step that cites what is alive, perhaps tried by a thief first.
     pub(super) async fn cite(&mut self, ask: &Ask) -> Option<Answer> {
-        if self.world.thefts && self.dice.below(THEFT_ONE_IN) == 0 {
-            self.steal(ask).await;
+        if let Some(thief) = self.thief() {
+            self.steal(ask, thief).await;
         }
         self.go_on(ask).await
     }
@@ -346,8 +259,7 @@ impl Actor {
     }
 
     /// Another tenant tries it, once. Whatever it is told, it must not be a success.
-    async fn steal(&mut self, ask: &Ask) {
-        let thief = (self.tenant + 1 + self.dice.below(TENANTS.len() - 1)) % TENANTS.len();
+    async fn steal(&mut self, ask: &Ask, thief: usize) {
         let targets = self.targets(ask.family).to_vec();
         let target = *self.any(&targets);
         self.world.tally.of(ask.family, |counts| counts.thefts += 1);
@@ -404,6 +316,12 @@ impl Actor {
         }
         let answer = self.go_on(ask).await?;
         self.follow(ask, thread, &answer);
+        if self.world.shared_names
+            && let Some(thief) = self.thief()
+        {
+            // Being answered is no finding: it may be a session of the thief's own. The clouds say whether it is.
+            let _ = self.send(ask, thief, targets[0]).await;
+        }
         Some(())
     }
 

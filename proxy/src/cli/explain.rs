@@ -8,13 +8,13 @@ mod show;
 
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
-use crate::read::Reader;
+use crate::read::{Lent, Reader};
 use crate::recall::{Known, conclude, identify, in_particular};
-use crate::receive::{classified, head_limits};
+use crate::receive::{classified, fits, head_limits, known};
 use crate::refuse::Refusal;
 use crate::server::beside;
 use request::Request;
-use riparian_config::{Config, EndpointName, Timestamp};
+use riparian_config::{Config, EndpointName, Socket, Timestamp};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
@@ -92,7 +92,8 @@ impl Explain {
             Found::Something
         })?;
         let keys = keys(&config);
-        let policy = Policy::compile(config, keys).map_err(Found::Usage)?;
+        let mut policy = Policy::compile(config, keys).map_err(Found::Usage)?;
+        callers(&mut policy);
         let request = Request::read(&self.request).map_err(Found::Usage)?;
         let pins = self.owners(&policy)?;
         let down = self.down(&policy)?;
@@ -132,6 +133,16 @@ fn endpoint(policy: &Policy, name: &str) -> Result<EndpointId, Found> {
     })
 }
 
+/// Callers are known by those of their credentials that can be had here.
+fn callers(policy: &mut Policy) {
+    for (number, tenant) in policy.config.tenants.named.clone().iter().enumerate() {
+        for credential in tenant.credentials.iter().filter_map(|it| Secrets::system().read(it).ok()) {
+            // Two with the same one are for `run` to report.
+            let _ = policy.know(number, &credential);
+        }
+    }
+}
+
 /// The configured key where it can be had, so that digests match the log's; else one that is the same every time.
 fn keys(config: &Config) -> Keys {
     let secret = config.sessions.key.as_ref().and_then(|reference| Secrets::system().read(reference).ok());
@@ -151,13 +162,18 @@ fn explain(
         .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
     let asked = request.head();
     let recognised = policy.recognise(&asked);
-    let retired = recognised.as_ref().and_then(|found| policy.surface(found.surface).retired.as_ref());
+    known(policy, &mut LastTenant::default(), &asked)?;
     explanation.surface =
         recognised.as_ref().map(|recognised| policy.surface(recognised.surface).id.to_string());
-    if let Some(day) = retired {
-        return Err(Refusal::with(riparian_filters::decision::Reason::Retired, format!("on {day}")));
-    }
-    let mut reader = Reader::new(&request.headers, policy, recognised.as_ref())?;
+    let socket = fits(&asked, recognised.as_ref().map(|found| policy.surface(found.surface)))?;
+    let mut reader = match (socket, &recognised) {
+        // Its body stands for the first message.
+        (Some(Socket::Message), Some(found)) if !request.body.is_empty() => {
+            Reader::Json(Lent::take(policy.shared_watch(found.surface)))
+        }
+        (Some(_), _) => Reader::Blind,
+        (None, _) => Reader::new(&request.headers, policy, recognised.as_ref())?,
+    };
     if request.body.len() as u64 > policy.config.limits.body {
         return Err(Refusal::from(riparian_filters::decision::Reason::BodyTooLarge));
     }
@@ -174,7 +190,7 @@ fn explain(
         .map(|handle| (handle.namespace.to_string(), handle.value.to_string()))
         .collect();
 
-    let cited = identify(policy, &request.headers, &mut LastTenant::default(), &classified);
+    let (_, cited) = identify(policy, &asked, &mut LastTenant::default(), &classified);
     let known: Vec<Known> = classified
         .handles
         .iter()

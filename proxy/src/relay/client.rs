@@ -65,7 +65,7 @@ enum Answering {
 }
 
 impl Http1 {
-    pub(crate) fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Wire, tenant: LastTenant) -> Self {
         Self {
             wire,
             ahead: None,
@@ -73,7 +73,7 @@ impl Http1 {
             out: Vec::new(),
             answer: Answering::NotYet,
             keep: true,
-            tenant: LastTenant::default(),
+            tenant,
         }
     }
 

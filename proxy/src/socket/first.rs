@@ -1,8 +1,8 @@
 //! A socket whose client was answered, and whose first message is waited for. There is no endpoint yet: pings are ours to answer.
 
+use super::ending::{Ended, PART_WITHIN, farewell};
 use super::message::{Caller, Heard, Message};
 use super::pump::{Event, Out, Pump};
-use super::relay::{Ended, PART_WITHIN, farewell};
 use super::{alone, tell};
 use crate::house::House;
 use crate::metrics::Outcome;

@@ -75,6 +75,7 @@ impl Standing {
             owners: &[self.owner(policy)],
             located: None,
             tenant: self.tenant.affinity(),
+            home: policy.home(self.tenant),
             // It is connected: that is all the health that matters.
             health: HealthView::default(),
             affinity: None,

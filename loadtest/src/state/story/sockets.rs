@@ -23,13 +23,12 @@ pub(super) async fn story(actor: &mut Actor) -> Option<()> {
 }
 
 /// Opens one at any replica, again while it is refused for a passing reason.
-async fn open(actor: &mut Actor, path: &str) -> Option<Wire> {
+async fn open(actor: &mut Actor, path: &str, tenant: usize) -> Option<Wire> {
     let end = Instant::now() + Duration::from_secs(30);
     let mut refusal = String::new();
     while Instant::now() < end {
         let targets = actor.targets(OpenAi).to_vec();
         let target = *actor.any(&targets);
-        let tenant = actor.tenant();
         let mut request = Request::get(format!("ws://{target}{path}"))
             .header("host", target.to_string())
             .header("connection", "upgrade")
@@ -78,7 +77,8 @@ async fn ask(wire: &mut Wire, event: &Value, until: &[&str]) -> Option<Vec<Value
 }
 
 async fn responses(actor: &mut Actor) -> Option<()> {
-    let mut wire = open(actor, "/v1/responses").await?;
+    let tenant = actor.tenant();
+    let mut wire = open(actor, "/v1/responses", tenant).await?;
     let mut thread = Thread::default();
     let mut previous = Value::Null;
     let here = Ask::new(OpenAi, "GET", "/v1/responses (socket)");
@@ -112,8 +112,11 @@ async fn responses(actor: &mut Actor) -> Option<()> {
         });
     }
     let _ = wire.close(None).await; // broken already: as it may be
-    // What was stored is everybody's: over plain HTTP, at any replica.
     let Some(id) = previous.as_str() else { return Some(()) };
+    if let Some(thief) = actor.thief() {
+        steal(actor, id, thief).await?;
+    }
+    // What was stored is everybody's: over plain HTTP, at any replica.
     let body = json!({"model": "gpt-5.5", "input": "go on", "previous_response_id": id});
     let next = Ask::new(OpenAi, "POST", "/v1/responses").json(&body);
     let answer = actor.cite(&next).await?;
@@ -121,8 +124,29 @@ async fn responses(actor: &mut Actor) -> Option<()> {
     Some(())
 }
 
+/// Another tenant cites it on a socket of its own.
+async fn steal(actor: &mut Actor, id: &str, thief: usize) -> Option<()> {
+    let mut wire = open(actor, "/v1/responses", thief).await?;
+    let event =
+        json!({"type": "response.create", "model": "gpt-5.5", "input": "give", "previous_response_id": id});
+    actor.world.tally.sent(OpenAi);
+    actor.world.tally.of(OpenAi, |counts| counts.thefts += 1);
+    let events = ask(&mut wire, &event, &["response.completed", "error"]).await;
+    match events.as_ref().and_then(|events| events.last()) {
+        Some(last) if last["type"] == "response.completed" => {
+            actor.world.tally.found("stolen", OpenAi, format!("on a socket: {id}"));
+        }
+        Some(last) => {
+            actor.world.tally.rightly(format!("theft on a socket: {}", last["error"]["code"]));
+        }
+        None => actor.world.tally.rightly("theft on a socket: closed".to_owned()),
+    }
+    Some(())
+}
+
 async fn realtime(actor: &mut Actor) -> Option<()> {
-    let mut wire = open(actor, "/v1/realtime?model=gpt-realtime").await?;
+    let tenant = actor.tenant();
+    let mut wire = open(actor, "/v1/realtime?model=gpt-realtime", tenant).await?;
     for _ in 0..1 + actor.dice.below(3) {
         actor.world.tally.sent(OpenAi);
         let event = json!({"type": "response.create"});
