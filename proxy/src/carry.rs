@@ -322,7 +322,7 @@ impl Carry<'_, '_, '_> {
         record.status = head.status.as_u16();
         record.stream = head.lines.get(&header::CONTENT_TYPE).is_some_and(is_event_stream);
         record.tag(&mut head.lines);
-        let mut observer = observe(self.house, record, &head).await;
+        let mut observer = observe(self.house, record, &head, without_body).await;
         if self.house.is_draining() {
             self.client.close_behind();
         }

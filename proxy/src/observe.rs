@@ -64,8 +64,13 @@ pub(crate) fn observe_socket(record: &Record) -> Option<Observer> {
 }
 
 /// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state or something is
-/// always born, and it succeeded. What the head tells is learned at once.
-pub(crate) async fn observe(house: &Arc<House>, record: &Record, response: &AnswerHead) -> Option<Observer> {
+/// always born, and it succeeded. What the head tells is learned at once; of an answer without a body nothing more is due.
+pub(crate) async fn observe(
+    house: &Arc<House>,
+    record: &Record,
+    response: &AnswerHead,
+    without_body: bool,
+) -> Option<Observer> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
         return None;
@@ -83,7 +88,7 @@ pub(crate) async fn observe(house: &Arc<House>, record: &Record, response: &Answ
         births.extend(birth(record, &born.kind, value));
     }
     learn(house, record, &births).await;
-    if !answer.has_body_births() {
+    if without_body || !answer.has_body_births() {
         return None;
     }
     let plain =
