@@ -52,9 +52,9 @@ impl Answer {
         if surface.births.is_empty() {
             return Ok(None);
         }
-        // A slot without a pointer in one of the forms watches the elements of a root that is an array: there is none, because the
-        // scanner takes objects only. Any key, however odd, could come in an answer.
-        let nowhere = Pointer(vec![Step::Each]);
+        // A slot without a pointer in one of the forms watches what no API answers with: arrays of arrays of arrays at the root. Any
+        // key, however odd, could come in an answer.
+        let nowhere = Pointer(vec![Step::Each, Step::Each]);
         let compile = |pointer: fn(&Echo) -> &Option<Pointer>| {
             let births = surface.births.iter().map(|birth| (&birth.at, Captures::of(&birth.handle, all)));
             let expires = surface.expires.iter().map(|expiry| (&expiry.at, Captures::Text));

@@ -220,7 +220,7 @@ impl Paths {
         !value.is_empty()
             && !value.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control())
             && (slashes || !value.contains('/'))
-            && value.split('/').all(|part| !matches!(part, "." | "..") && !(part.is_empty() && is_rest))
+            && value.split('/').all(|part| !(matches!(part, "." | "..") || part.is_empty() && is_rest))
     }
 }
 

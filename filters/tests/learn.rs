@@ -140,7 +140,6 @@ fn an_answer_that_is_malformed_teaches_nothing_more() {
     let answer = answer(RESPONSES).expect("it has births");
     for (text, born) in [
         (&br#"{"a":1,,"id":"resp_1"}"#[..], &[][..]),
-        (br#"["id","resp_1"]"#, &[]),
         (br#""resp_1""#, &[]),
         (b"<html>{\"id\":\"resp_1\"}", &[]),
         (br#"{"id":"resp_1","id":"resp_2"}"#, &[("response", "resp_1")]),
@@ -155,6 +154,20 @@ fn an_answer_that_is_malformed_teaches_nothing_more() {
             assert!(heard.error.is_some(), "{}", text.escape_ascii());
             assert_eq!(heard.born, pairs(born), "{}", text.escape_ascii());
         }
+    }
+}
+
+/// As Google streams where nobody asks for events, and as JSON-RPC answers a batch.
+#[test]
+fn an_answer_that_is_an_array_is_one_of_its_elements_after_the_other() {
+    let answer = answer(RESPONSES).expect("it has births");
+    let text = br#"[{"id":"resp_1"}, {"x":[{"id":"no"}],"id":"resp_2"} , 7, "resp_3", ["resp_4"]]"#;
+    for cut in 0..=text.len() {
+        let heard = hear(&answer, JSON, [&text[..cut], &text[cut..]]);
+        assert_eq!(
+            (heard.born, heard.error),
+            (pairs(&[("response", "resp_1"), ("response", "resp_2")]), None)
+        );
     }
 }
 

@@ -334,6 +334,10 @@ async fn mcp_sessions_are_initialized_used_and_ended() -> io::Result<()> {
     assert!(answer.text().contains("home turn 1"), "{}", answer.text());
     assert_eq!(answer.headers["content-type"], "text/event-stream; charset=utf-8");
     assert_eq!(pair.client.send_with(&pair.other, "POST /mcp", &tool, &headers).await.status, 404);
+    let mut tracked = call("tools/call");
+    tracked["params"] = json!({"_meta": {"progressToken": 7}});
+    let answer = pair.client.send_with(&pair.home, "POST /mcp", &tracked.to_string(), &headers).await;
+    assert!(answer.text().contains(r#""progressToken":7"#), "{}", answer.text());
     let notice = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     assert_eq!(pair.client.send_with(&pair.home, "POST /mcp", notice, &headers).await.status, 202);
     assert_eq!(pair.client.send_with(&pair.home, "DELETE /mcp", "", &headers).await.status, 200);

@@ -178,7 +178,7 @@ enum Watched<T> {
 
 /// One request on its way.
 pub(crate) struct Carry<'a, 'c, 'h> {
-    pub(crate) house: &'h House,
+    pub(crate) house: &'h Arc<House>,
     pub(crate) client: &'a mut Client<'c>,
     pub(crate) head: &'a RequestHead,
     pub(crate) timer: &'a mut Timer,
@@ -322,7 +322,7 @@ impl Carry<'_, '_, '_> {
         record.status = head.status.as_u16();
         record.stream = head.lines.get(&header::CONTENT_TYPE).is_some_and(is_event_stream);
         record.tag(&mut head.lines);
-        let mut observer = observe(self.house, record, &head).await;
+        let mut observer = observe(self.house, record, &head, without_body).await;
         if self.house.is_draining() {
             self.client.close_behind();
         }

@@ -1,6 +1,8 @@
 //! Stage 11, **observe**: the handles that an answer gives birth to become pins, before the bytes that tell of them go out, and those
 //! that it ends are forgotten.
 
+mod late;
+
 use crate::house::House;
 use crate::pins::{Born, Life};
 use crate::recall::{life, pin};
@@ -12,6 +14,7 @@ use riparian_filters::identify::{PinKey, Tenant};
 use riparian_filters::learn::{Answer, Learned, Learner};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Births of one piece of an answer.
@@ -61,8 +64,13 @@ pub(crate) fn observe_socket(record: &Record) -> Option<Observer> {
 }
 
 /// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state or something is
-/// always born, and it succeeded. What the head tells is learned at once.
-pub(crate) async fn observe(house: &House, record: &Record, response: &AnswerHead) -> Option<Observer> {
+/// always born, and it succeeded. What the head tells is learned at once; of an answer without a body nothing more is due.
+pub(crate) async fn observe(
+    house: &Arc<House>,
+    record: &Record,
+    response: &AnswerHead,
+    without_body: bool,
+) -> Option<Observer> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
         return None;
@@ -80,7 +88,7 @@ pub(crate) async fn observe(house: &House, record: &Record, response: &AnswerHea
         births.extend(birth(record, &born.kind, value));
     }
     learn(house, record, &births).await;
-    if !answer.has_body_births() {
+    if without_body || !answer.has_body_births() {
         return None;
     }
     let plain =
@@ -101,7 +109,7 @@ fn keeps_nothing(record: &Record) -> bool {
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned.
-    pub(crate) async fn feed(&mut self, house: &House, record: &Record, bytes: &[u8]) {
+    pub(crate) async fn feed(&mut self, house: &Arc<House>, record: &Record, bytes: &[u8]) {
         let policy = &record.snapshot.policy;
         let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
         let births = self.read(house, record, answer, bytes);
@@ -110,7 +118,7 @@ impl Observer {
         }
     }
 
-    fn read(&mut self, house: &House, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
+    fn read(&mut self, house: &Arc<House>, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
         let mut births = Births::new();
         let grade = record.grade();
         let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
@@ -132,7 +140,8 @@ impl Observer {
                 if !lives {
                     return;
                 }
-                if !due.always {
+                // What the request cites was there before: an answer that echoes it and keeps nothing takes nothing away.
+                if !due.always && !record.cites.contains(&one.key) {
                     born.push(one.key);
                 }
                 births.push(one);
@@ -159,7 +168,7 @@ impl Observer {
     }
 
     /// A message of a socket is over. What it did not store leads nowhere but to the socket itself.
-    pub(crate) async fn end_of_message(&mut self, house: &House, record: &Record) {
+    pub(crate) async fn end_of_message(&mut self, house: &Arc<House>, record: &Record) {
         self.learner.end_of_message();
         let keeps_nothing = keeps_nothing(record);
         if std::mem::replace(&mut self.not_stored, keeps_nothing) && !self.born.is_empty() {
@@ -169,7 +178,7 @@ impl Observer {
     }
 
     /// The answer is over. What it did not store leads nowhere.
-    pub(crate) async fn end(self, house: &House, record: &Record) {
+    pub(crate) async fn end(self, house: &Arc<House>, record: &Record) {
         if self.not_stored && !self.born.is_empty() {
             forget(house, record, &self.born).await;
         }
@@ -195,7 +204,7 @@ fn left(text: &str) -> Option<Duration> {
     Duration::try_from(until.duration_since(Timestamp::now())).ok()
 }
 
-async fn learn(house: &House, record: &Record, births: &[Born]) {
+async fn learn(house: &Arc<House>, record: &Record, births: &[Born]) {
     let Some(tenant) = tenant(record).filter(|_| !births.is_empty()) else { return };
     match house.pins.learn(tenant, births).await {
         Ok(new) => {
@@ -204,9 +213,9 @@ async fn learn(house: &House, record: &Record, births: &[Born]) {
                 house.sessions.bore(session.id, new);
             }
         }
-        // The client will be told that it is unknown.
         Err(fault) => {
-            tracing::warn!(decision = %record.id, %fault, "handles that were born could not be pinned");
+            tracing::warn!(decision = %record.id, %fault, "handles that were born are not pinned yet");
+            late::learn(Arc::clone(house), tenant, births.to_vec());
         }
     }
 }

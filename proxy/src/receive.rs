@@ -118,6 +118,7 @@ pub(crate) async fn decide(
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
     record.ends = ends(policy, classified, &cited);
+    record.cites = cited.keys.iter().copied().collect();
     let refusal = match &decision.verdict {
         Verdict::Refuse(reason) => Some(in_particular(*reason, policy, classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => None,

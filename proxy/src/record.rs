@@ -60,6 +60,8 @@ pub struct Record {
     pub model: Option<String>,
     /// How many handles it cites.
     pub handles: usize,
+    /// The handles that it cites.
+    pub cites: SmallVec<[PinKey; 1]>,
     /// The handles that its success ends.
     pub ends: SmallVec<[PinKey; 1]>,
     /// Which of the named callers asks.
@@ -109,6 +111,7 @@ impl Record {
             surface: None,
             model: None,
             handles: 0,
+            cites: SmallVec::new(),
             ends: SmallVec::new(),
             caller: None,
             parent: None,

@@ -9,7 +9,7 @@ use super::signals::{Kind, Text};
 use super::skim::{end_of_text, special};
 use super::text::{Hash, Reader, Use};
 use super::walk::{Key, Walk};
-use super::watch::Watch;
+use super::watch::{NOWHERE, Watch};
 
 /// What may come next, white space aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,10 @@ impl Machine {
                 self.walk.signals.root_open = self.place(at + 1);
                 self.walk.signals.root_empty = true;
                 self.open(watch, at, true)
+            }
+            b'[' if watch.list != NOWHERE => {
+                self.walk.begin_list(watch.list);
+                self.open(watch, at, false)
             }
             b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
                 Err(self.fail(ScanError::RootNotObject { at: self.place(at) }))

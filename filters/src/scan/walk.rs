@@ -81,6 +81,11 @@ impl Walk {
         self.signals.again(watch.held_at_first);
     }
 
+    /// The root is an array, and that is its node.
+    pub(super) fn begin_list(&mut self, list: NodeId) {
+        self.node = list;
+    }
+
     /// The node of the value under way.
     #[inline]
     pub(super) fn node(&self) -> NodeId {

@@ -25,6 +25,8 @@ pub struct Watch {
     pub(super) held_at_first: u64,
     /// No key that is longer can be a watched one.
     pub(super) key_bytes_max: usize,
+    /// Where a root that is an array is, if one may be: each of its elements is a root of its own.
+    pub(super) list: NodeId,
 }
 
 /// More pointers than a [`Watch`] has slots ([`SLOTS_MAX`]), or pointers with more steps than it has nodes (65,534).
@@ -148,7 +150,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Watches plain pointers, as in an answer. Pointer `i` is slot `i`: it is held when something other than null is
+    /// Watches plain pointers, as in an answer, or in every element of an answer that is an array. Pointer `i` is slot `i`: it is held when something other than null is
     /// there, a string there is captured as it says, and [`Signals::is_false`](super::Signals::is_false) tells of a `false`.
     ///
     /// # Errors
@@ -161,6 +163,8 @@ impl Watch {
             let node = watch.reach(pointer)?;
             watch.test(node, Test { slot: slot(index)?, when: When::Present, captures });
         }
+        watch.list = watch.add()?;
+        watch.nodes[usize::from(watch.list)].each = ROOT;
         Ok(watch)
     }
 
@@ -177,7 +181,7 @@ impl Watch {
     }
 
     fn new() -> Self {
-        Self { nodes: vec![Node::new()], held_at_first: 0, key_bytes_max: 0 }
+        Self { nodes: vec![Node::new()], held_at_first: 0, key_bytes_max: 0, list: NOWHERE }
     }
 
     fn signal(

@@ -27,9 +27,7 @@ pub(crate) fn answer(visit: &Visit<'_>) -> Result<Reply, Complaint> {
             visit.named("mcp.listen");
             session(visit)?;
             visit.streams();
-            let ping =
-                json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}});
-            Ok(Reply::events(vec![sse(None, &ping)]))
+            Ok(Reply::events(vec![sse(None, &note(&visit.site.spec.name))]))
         }
         "DELETE" => {
             visit.named("mcp.end");
@@ -39,6 +37,11 @@ pub(crate) fn answer(visit: &Visit<'_>) -> Result<Reply, Complaint> {
         }
         _ => Err(visit.no_path()),
     }
+}
+
+/// A line of the server's log.
+fn note(name: &str) -> Value {
+    json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": name}})
 }
 
 fn gone(outcome: Outcome) -> Complaint {
@@ -65,7 +68,7 @@ fn post(visit: &Visit<'_>) -> Result<Reply, Complaint> {
         let version = visit.text("/params/protocolVersion").unwrap_or("2025-11-25");
         visit.site.put(KIND, &session, Thing::new(Value::Null).idle(visit.site.spec.lifetimes.mcp_idle));
         let info = json!({"name": visit.site.spec.name, "version": "1"});
-        let answer = json!({"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info});
+        let answer = json!({"protocolVersion": version, "capabilities": {"logging": {}, "tools": {}}, "serverInfo": info});
         return Ok(Reply::json(&result(answer)).header(SESSION, session.clone()).creating(session));
     }
     visit.named(match method {
@@ -97,9 +100,15 @@ fn post(visit: &Visit<'_>) -> Result<Reply, Complaint> {
             let answer = result(json!({"content": content, "isError": false}));
             if visit.header("accept").is_some_and(|accept| accept.contains("text/event-stream")) {
                 visit.streams();
-                let progress =
-                    json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}});
-                let events: Vec<Bytes> = vec![sse(Some("message"), &progress), sse(Some("message"), &answer)];
+                // Progress is told to those alone who gave a token for it.
+                let first = match visit.json.pointer("/params/_meta/progressToken") {
+                    Some(token) => json!({
+                        "jsonrpc": "2.0", "method": "notifications/progress",
+                        "params": {"progressToken": token, "progress": 1},
+                    }),
+                    None => note(&visit.site.spec.name),
+                };
+                let events: Vec<Bytes> = vec![sse(Some("message"), &first), sse(Some("message"), &answer)];
                 return Ok(Reply::events(events));
             }
             Ok(Reply::json(&answer))
