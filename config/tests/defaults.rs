@@ -70,7 +70,10 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.sessions.header, "x-session-id", "in lower case");
     assert_eq!(config.limits.target, 4096);
     let shop = &config.tenants.named[0];
-    assert_eq!((shop.credentials.len(), shop.home.as_ref().map(|home| home.as_str())), (2, Some("aws")));
+    assert_eq!(
+        (shop.credentials.len(), shop.home.as_ref().map(riparian_config::CloudName::as_str)),
+        (2, Some("aws"))
+    );
     assert_eq!(shop.subjects, ["CN=shop,O=acme", "O=Sue\\, Grabbit,C=GB"]);
     assert_eq!(config.tenants.unknown_caller, riparian_config::UnknownCaller::Refuse);
     let ListenerProtocol::Tls { clients: Some(clients), .. } = &config.listeners[1].protocol else {

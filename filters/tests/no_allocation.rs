@@ -30,8 +30,12 @@ fn policy(each: usize, balance: &str) -> Policy {
     for at in 0..4 {
         text.push_str(&format!("    - {{ id: t{at}, only: [c0, c1, c2], prefer: [c1] }}\n"));
     }
+    text.push_str("tenants: { shop: { credentials: [{ env: SHOP_KEY }], home: c1 } }\n");
     let config = Config::parse(&text, "test").unwrap_or_else(|faults| panic!("{faults}"));
-    Policy::compile(config, Keys::derive(b"test")).unwrap()
+    let mut policy = Policy::compile(config, Keys::derive(b"test")).unwrap();
+    // Of the stranger's length, so that the stranger's is looked for.
+    policy.know(0, &"k".repeat(KEY.1.len() - "Bearer ".len())).unwrap();
+    policy
 }
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
