@@ -52,6 +52,10 @@ const FAMILIES: [(&str, &str, &[&str]); 26] = [
     ("riparian_response_bytes_total", "counter", &["cloud"]),
     ("riparian_retries_denied_total", "counter", &[]),
     ("riparian_retries_total", "counter", &[]),
+    ("riparian_sessions_begun_total", "counter", &[]),
+    ("riparian_sessions_live", "gauge", &[]),
+    ("riparian_sessions_multi_turn_total", "counter", &[]),
+    ("riparian_sessions_single_turn_total", "counter", &[]),
     ("riparian_streams_open", "gauge", &[]),
 ];
 
