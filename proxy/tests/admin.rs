@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 26] = [
+const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
