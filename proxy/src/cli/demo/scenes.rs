@@ -65,7 +65,7 @@ pub(super) async fn play(clouds: &Clouds, target: &str) -> Result<Vec<Scene>, St
             .scene(
                 "an API that is not in the table",
                 Method::GET,
-                "/fine_tuning/jobs",
+                "/no/such/api",
                 "",
                 (403, "unrecognised"),
             )
