@@ -62,13 +62,7 @@ pub(super) async fn play(clouds: &Clouds, target: &str) -> Result<Vec<Scene>, St
             )
             .await?,
         client
-            .scene(
-                "an API that is not in the table",
-                Method::GET,
-                "/no/such/api",
-                "",
-                (403, "unrecognised"),
-            )
+            .scene("an API that is not in the table", Method::GET, "/no/such/api", "", (403, "unrecognised"))
             .await?,
         client
             .scene(
