@@ -15,8 +15,11 @@
 //! A request of grade `unknown` is met only by terms that name that grade. Around each boundary lies a span twice
 //! `clock_skew` long in which only what both sides allow is allowed.
 
+mod alike;
+
 use crate::decision::Reason;
 use crate::patterns::PatternMap;
+use alike::{Alike, surfaces_alike, vendors_alike};
 use riparian_config::{
     Cloud, CloudName, Config, Contract, Grade, Pattern, Product, Surfaces, Term, Timestamp,
 };
@@ -226,65 +229,6 @@ impl Table {
     pub fn epochs(&self) -> u32 {
         self.spans.last().map_or(1, |span| span.epoch + 1)
     }
-}
-
-/// Things that no term tells apart, as one row of the table: there are hundreds of surfaces, and a contract speaks of a few sets
-/// of them.
-#[derive(Clone, Debug)]
-struct Alike {
-    /// The row of each; the last one is for none.
-    row: Vec<u16>,
-    /// The first of each row.
-    first: Vec<usize>,
-}
-
-impl Alike {
-    /// Sorts `count` things, and none, by what the terms say of each: `said` is told the number, or `count` for none.
-    fn sort<S: Eq + std::hash::Hash>(count: usize, said: impl Fn(usize) -> S) -> Self {
-        let mut rows: HashMap<S, u16> = HashMap::new();
-        let (mut row, mut first) = (Vec::with_capacity(count + 1), Vec::new());
-        for number in 0..=count {
-            let new = u16::try_from(first.len())
-                .expect("fewer rows than surfaces, of which there are some hundred");
-            let at = *rows.entry(said(number)).or_insert(new);
-            if at == new {
-                first.push(number);
-            }
-            row.push(at);
-        }
-        Self { row, first }
-    }
-
-    fn of(&self, number: Option<usize>) -> usize {
-        usize::from(number.map_or(self.row[self.row.len() - 1], |number| self.row[number]))
-    }
-}
-
-fn vendors_alike(config: &Config) -> Alike {
-    let vendors = &config.surfaces.vendors;
-    Alike::sort(vendors.len(), |number| {
-        let name = vendors.get(number).map(|vendor| &vendor.name);
-        let named = config
-            .contract
-            .terms
-            .iter()
-            .map(|term| name.is_some_and(|name| term.when.vendors.contains(name)));
-        named.collect::<Vec<bool>>()
-    })
-}
-
-/// None is a row of its own: a refusal there has another name.
-fn surfaces_alike(config: &Config) -> Alike {
-    let Config { surfaces, products, contract, .. } = config;
-    let count = surfaces.surfaces.len();
-    Alike::sort(count, |number| {
-        let said = contract.terms.iter().flat_map(|term| {
-            let when = &term.when;
-            let among = is_among(surfaces, &when.surfaces, number);
-            [among, when.products.iter().any(|name| is_product(products, surfaces, name, number))]
-        });
-        (number == count, said.collect::<Vec<bool>>())
-    })
 }
 
 /// Every model pattern of the terms, once; each is a group of models.
