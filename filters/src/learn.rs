@@ -103,11 +103,6 @@ impl Answer {
         })
     }
 
-    /// Every kind that is due, once for each place.
-    pub fn kinds(&self) -> impl Iterator<Item = &Namespace> {
-        self.births.iter().map(|born| &born.kind)
-    }
-
     /// Whether anything is due in a body.
     #[must_use]
     pub fn has_body_births(&self) -> bool {

@@ -198,7 +198,7 @@ impl Paths {
         let mut segments = SmallVec::new();
         for (name, raw) in found.params.iter() {
             let value = percent_encoding::percent_decode_str(raw).decode_utf8().ok()?;
-            if !self.is_sound(raw, &value, name) {
+            if !self.is_sound(raw, &value) {
                 return None;
             }
             // The value is a part of the path: how far into it tells where.
@@ -213,10 +213,9 @@ impl Paths {
 
     /// Whether everybody reads a segment's value in one way. An encoded slash would be one segment here and two at an origin that
     /// decodes first, so only families whose vendors write it so may have it.
-    fn is_sound(&self, raw: &str, value: &str, name: &str) -> bool {
+    fn is_sound(&self, raw: &str, value: &str) -> bool {
         let is_rest = raw.contains('/');
         let slashes = self.family.encoded_slashes || (is_rest && !raw.to_ascii_lowercase().contains("%2f"));
-        debug_assert!(!name.is_empty(), "the table names every segment");
         !value.is_empty()
             && !value.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control())
             && (slashes || !value.contains('/'))

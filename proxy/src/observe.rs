@@ -4,7 +4,7 @@
 mod late;
 
 use crate::house::House;
-use crate::pins::{Born, Life};
+use crate::pins::Born;
 use crate::recall::{life, pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
@@ -123,7 +123,7 @@ impl Observer {
         let grade = record.grade();
         let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
         let keeps_nothing = *not_stored;
-        let mut kinds: SmallVec<[&Namespace; 4]> = SmallVec::new();
+        let mut kinds: SmallVec<[Namespace; 4]> = SmallVec::new();
         let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
         let fed = self.learner.feed(answer, bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
@@ -145,13 +145,11 @@ impl Observer {
                     born.push(one.key);
                 }
                 births.push(one);
-                if let Some(known) = answer.kinds().find(|kind| **kind == due.kind) {
-                    kinds.push(known);
-                }
+                kinds.push(due.kind.clone());
             }
         });
         for (one, kind) in births.iter_mut().zip(&kinds) {
-            if let Some((_, left)) = until.iter().find(|(expiring, _)| expiring == *kind) {
+            if let Some((_, left)) = until.iter().find(|(expiring, _)| expiring == kind) {
                 one.life.lives = Some(one.life.lives.map_or(*left, |lives| lives.min(*left)));
             }
         }
@@ -194,8 +192,7 @@ fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
         .session
         .map_or_else(|| policy.keys.session_of(decision.tenant, record.id.0), |session| session.id);
     let key = policy.keys.pin(decision.tenant, kind.as_str(), handle);
-    let Life { lives, idle } = life(policy.kind(kind));
-    Some(Born { key, pin: pin(policy, endpoint, session, decision.epoch), life: Life { lives, idle } })
+    Some(Born { key, pin: pin(policy, endpoint, session, decision.epoch), life: life(policy.kind(kind)) })
 }
 
 /// How long it is until then.

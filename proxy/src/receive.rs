@@ -74,13 +74,9 @@ pub(crate) async fn receive(
 ) -> Result<Received, Stop> {
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
-    admit(head, policy)?;
     let asked = asked(head);
-    let recognised = policy.recognise(&asked);
-    record.surface = recognised.as_ref().map(|recognised| recognised.surface);
-    known(policy, client.last_tenant(), &asked)?;
+    let (recognised, _) = recognise(policy, client.last_tenant(), &asked, record)?;
     let form = recognised.as_ref().map(|recognised| recognised.form);
-    fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
     let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
@@ -91,6 +87,21 @@ pub(crate) async fn receive(
     let span = read.span(recognised.as_ref(), policy);
     decide(house, client, head, record, &classified, random).await?;
     Ok(Received { body, _held: held, span, form, socket: None })
+}
+
+/// Stages 1 and 2, of a request and of a socket: which operation, and which kind of socket, where it is one.
+pub(crate) fn recognise<'a>(
+    policy: &'a Policy,
+    last: &mut LastTenant,
+    head: &Head<'a>,
+    record: &mut Record,
+) -> Result<(Option<Recognised<'a>>, Option<Socket>), Refusal> {
+    head::check(head, head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))?;
+    let recognised = policy.recognise(head);
+    record.surface = recognised.as_ref().map(|recognised| recognised.surface);
+    known(policy, last, head)?;
+    let kind = fits(head, record.surface.map(|surface| policy.surface(surface)))?;
+    Ok((recognised, kind))
 }
 
 /// Stages 5 to 8, of a request that goes on or is refused; its record is filled in either way.
@@ -172,10 +183,6 @@ pub(crate) fn classified<'a>(
         Some(recognised) => classify::classify(policy, recognised, head, body).map_err(Refusal::from),
         None => Ok(classify::unrecognised()),
     }
-}
-
-pub(crate) fn admit(head: &RequestHead, policy: &Policy) -> Result<(), Refusal> {
-    head::check(&asked(head), head_limits(policy)).map_err(|fault| Refusal::with(fault.reason, fault.what))
 }
 
 /// Refuses strangers, where the configuration says so: before their body is read, and in their own vendor's words.

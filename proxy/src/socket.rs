@@ -27,7 +27,7 @@ use crate::carry::{Answer, Carry, over, refuse};
 use crate::house::House;
 use crate::metrics::Outcome;
 use crate::observe::observe_socket;
-use crate::receive::{Received, admit, asked, classified, decide, fits, known};
+use crate::receive::{Received, asked, classified, decide, recognise};
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
@@ -110,12 +110,8 @@ async fn open(
 ) -> Result<Opening, Refusal> {
     let snapshot = Arc::clone(&record.snapshot);
     let policy = &snapshot.policy;
-    admit(head, policy)?;
     let asked = asked(head);
-    let recognised = policy.recognise(&asked);
-    record.surface = recognised.as_ref().map(|recognised| recognised.surface);
-    known(policy, client.last_tenant(), &asked)?;
-    let kind = fits(&asked, recognised.as_ref().map(|recognised| policy.surface(recognised.surface)))?;
+    let (recognised, kind) = recognise(policy, client.last_tenant(), &asked, record)?;
     let (recognised, kind) = recognised.zip(kind).ok_or(Reason::UpgradeRefused)?;
     if !client.has_no_body() || client.has_more() {
         // Whoever has not been answered does not know yet what will be spoken.
