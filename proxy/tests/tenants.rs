@@ -308,31 +308,40 @@ async fn the_log_and_the_metrics_have_a_sessions_turns_and_what_it_is_a_part_of(
     let quiet = QUIET.replace("access_log: off", &format!("access_log: {{ file: {} }}", log.display()));
     let running = proxy(&clouds.config(ANYWHERE, &format!("{quiet}\n{}", tenants(&folder)))).await;
     let at = address(&running);
+    // A line is written as its exchange ends, which the client does not see: the next one waits for it.
+    let lines = || -> Vec<Value> {
+        running.house.log.flush();
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let written = |count: usize| {
+        let lines = &lines;
+        async move { eventually(&format!("{count} lines"), || lines().len() == count).await }
+    };
     let begun = send(at, bearer(post(RESPONSES, &first()), "canary-shop-one")).await;
     let tag = session(&begun);
+    written(1).await;
     send(at, bearer(post(RESPONSES, &follow_up(&id(&begun))), "canary-shop-two")).await;
+    written(2).await;
     send(at, bearer(post(RESPONSES, &first()), "canary-bank")).await;
+    written(3).await;
     send(at, bearer(post(CHAT, &chat()), "stranger")).await;
+    written(4).await;
     send(at, bearer(post(RESPONSES, &follow_up("resp_nobody")), "canary-shop-one")).await;
+    written(5).await;
     // An inner call of the first session, by its own caller and by another's.
     let inner = |key: &str| {
         let baggage = format!("a=1,riparian.session={tag};p=1");
         bearer(with_header(post(CHAT, &chat()), "baggage", &baggage), key)
     };
-    for key in ["canary-shop-two", "canary-bank"] {
+    for (key, count) in [("canary-shop-two", 6), ("canary-bank", 7)] {
         assert_eq!(send(at, inner(key)).await.status(), 200);
+        written(count).await;
     }
     let passed_on = |cloud: &&riparian_loadtest::FakeCloud| {
         cloud.seen().iter().any(|seen| seen.header("baggage").is_some_and(|baggage| baggage.contains(&tag)))
     };
     assert!(clouds.all().iter().any(passed_on), "what others put there goes on");
-
-    let lines = || -> Vec<Value> {
-        running.house.log.flush();
-        let text = std::fs::read_to_string(&log).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    eventually("seven lines", || lines().len() == 7).await;
     let lines = lines();
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(!text.contains("canary") && !text.contains(&tag) && !text.contains("resp_"), "{text}");
