@@ -11,7 +11,7 @@
 //! | identify | which session, whose? | [`identify`] |
 //! | judge | what does the contract in force allow? | [`table`], [`mod@judge`] |
 //! | select | which endpoint, and which next? | [`mod@select`] |
-//! | prepare | what must that endpoint see? | [`rewrite`] |
+//! | prepare | what must that endpoint see? | [`rewrite`], [`seal`] |
 //! | observe | which handles were born? | [`learn`], [`sse`], [`eventstream`], [`frame`] |
 //!
 //! [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
@@ -30,6 +30,7 @@ mod patterns;
 pub mod policy;
 pub mod rewrite;
 pub mod scan;
+pub mod seal;
 pub mod select;
 mod serving;
 pub mod sse;
