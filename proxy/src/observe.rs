@@ -8,10 +8,11 @@ use crate::pins::Born;
 use crate::recall::{life, pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
+use crate::seals::Sealing;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use riparian_config::{Grade, Namespace, Timestamp};
 use riparian_filters::identify::{PinKey, Tenant};
-use riparian_filters::learn::{Answer, Learned, Learner};
+use riparian_filters::learn::{self, Answer, Learned, Learner};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub(crate) async fn observe(
     record: &Record,
     response: &AnswerHead,
     without_body: bool,
+    mut seals: Option<&mut Sealing>,
 ) -> Option<Observer> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
@@ -86,6 +88,9 @@ pub(crate) async fn observe(
     let mut births = Births::new();
     for (born, value) in answer.in_head(text) {
         births.extend(birth(record, &born.kind, value));
+        if let Some(seals) = &mut seals {
+            seals.born(record, born, value, None);
+        }
     }
     learn(house, record, &births).await;
     if without_body || !answer.has_body_births() {
@@ -93,6 +98,12 @@ pub(crate) async fn observe(
     }
     let plain =
         text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let kind = text(CONTENT_TYPE.as_str()).unwrap_or("");
+    if seals.is_some() && kind.starts_with("application/vnd.amazon.eventstream") {
+        house.metrics.answers_unread.increment(1);
+        tracing::warn!(decision = %record.id, "handles in an AWS event stream are not sealed: their client cannot come back with them");
+        return None;
+    }
     let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE.as_str())?)).flatten();
     if learner.is_none() && births.is_empty() && record.grade() >= Grade::Creates {
         house.metrics.answers_unread.increment(1);
@@ -109,27 +120,46 @@ fn keeps_nothing(record: &Record) -> bool {
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned.
-    pub(crate) async fn feed(&mut self, house: &Arc<House>, record: &Record, bytes: &[u8]) {
+    pub(crate) async fn feed(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        bytes: &[u8],
+        seals: Option<&mut Sealing>,
+    ) {
         let policy = &record.snapshot.policy;
         let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
-        let births = self.read(house, record, answer, bytes);
+        let births = self.read(house, record, answer, bytes, seals);
         if !births.is_empty() {
             learn(house, record, &births).await;
         }
     }
 
-    fn read(&mut self, house: &Arc<House>, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
+    fn read(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        answer: &Answer,
+        bytes: &[u8],
+        mut seals: Option<&mut Sealing>,
+    ) -> Births {
         let mut births = Births::new();
         let grade = record.grade();
         let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
         let keeps_nothing = *not_stored;
+        let lives = |due: &learn::Born| due.always || !(keeps_nothing || grade < Grade::Creates);
         let mut kinds: SmallVec<[Namespace; 4]> = SmallVec::new();
         let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
         let fed = self.learner.feed(answer, bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
             Learned::Expires(kind, text) => until.extend(left(text).map(|left| (kind.clone(), left))),
+            Learned::Ends(due, handle, quote) => {
+                if let Some(seals) = seals.as_mut().filter(|_| lives(due)) {
+                    seals.born(record, due, handle, Some(quote));
+                }
+            }
             Learned::Born(due, handle) => {
-                let lives = due.always || !(keeps_nothing || grade < Grade::Creates);
+                let lives = lives(due);
                 if !lives && own.is_none() {
                     return;
                 }
@@ -184,7 +214,7 @@ impl Observer {
 }
 
 /// A handle that this request's endpoint has made for its tenant.
-fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
+pub(crate) fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
     let (decision, endpoint) = (record.decision.as_ref()?, record.endpoint?);
     let policy = &record.snapshot.policy;
     // What a request of no session leaves behind is a session of its own.

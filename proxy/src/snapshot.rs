@@ -3,10 +3,11 @@
 use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
 use crate::metrics::Metrics;
+use crate::pins::sealed::Ring;
 use http::HeaderValue;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::WrappedX509;
-use riparian_config::{Config, Endpoint, HttpVersion};
+use riparian_config::{Config, Endpoint, HttpVersion, Store};
 use riparian_filters::identify::Keys;
 use riparian_filters::judge::HealthView;
 use riparian_filters::policy::{EndpointId, Policy};
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// The first 16 hex digits of the file's BLAKE3: which configuration a log line speaks of.
     pub hash: String,
+    /// The keys of seals, where clients have the pins.
+    pub seals: Option<Ring>,
     /// Counts snapshots, so that caches of labels know when numbers change their meaning.
     pub generation: u64,
     ready: Vec<Ready>,
@@ -39,6 +42,8 @@ pub enum SnapshotFault {
     Secret(String, SecretFault),
     /// A file of certificates cannot be used.
     Certificates(String, String),
+    /// A key of seals cannot be had.
+    Seal(SecretFault),
     /// A caller cannot be known.
     Caller(String, String),
     /// The tables do not compile.
@@ -50,6 +55,7 @@ impl fmt::Display for SnapshotFault {
         match self {
             Self::Secret(endpoint, fault) => write!(f, "credential of {endpoint}: {fault}"),
             Self::Certificates(endpoint, what) => write!(f, "ca of {endpoint}: {what}"),
+            Self::Seal(fault) => write!(f, "sessions.pins.keys: {fault}"),
             Self::Caller(tenant, what) => write!(f, "tenant {tenant}: {what}"),
             Self::Tables(what) => write!(f, "surface table: {what}"),
         }
@@ -97,11 +103,19 @@ impl Snapshot {
                 ready.push(Ready { state, proof, ca, pool: pool(endpoint), shown });
             }
         }
+        let pins = &policy.config.sessions.pins;
+        let seals = match &pins.store {
+            Some(Store::Sealed(keys)) => Ring::read(keys, pins.ttl, secrets)
+                .map_err(|fault| faults.push(SnapshotFault::Seal(fault)))
+                .ok(),
+            _ => None,
+        };
         if !faults.is_empty() {
             return Err(faults);
         }
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { policy, hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(), generation, ready })
+        let hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+        Ok(Self { policy, hash, seals, generation, ready })
     }
 
     fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {

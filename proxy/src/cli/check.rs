@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Found, text};
 use crate::server::beside;
-use riparian_config::Config;
+use riparian_config::{Config, Mark, Store, Surface};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::Policy;
 
@@ -36,6 +36,7 @@ impl Check {
                 println!(
                     "{file}: right. {clouds} clouds, {endpoints} endpoints, {terms} terms in {epochs} epochs, enforcing {reading}."
                 );
+                unsealed(&file, &policy);
                 Found::Nothing
             }
             Err(what) => {
@@ -44,4 +45,27 @@ impl Check {
             }
         }
     }
+}
+
+/// What the store `sealed` leaves out, of the operations that some endpoint has.
+fn unsealed(file: &str, policy: &Policy) {
+    let config = &policy.config;
+    if !matches!(config.sessions.pins.store, Some(Store::Sealed(_))) {
+        return;
+    }
+    let is_served =
+        |surface: &&Surface| policy.places().iter().any(|place| surface.served_by.contains(&place.dialect()));
+    let tell = |what: &str, is_one: &dyn Fn(&Surface) -> bool| {
+        let served = config.surfaces.surfaces.iter().filter(is_served).filter(|surface| is_one(surface));
+        let names: Vec<_> = served.map(|surface| surface.id.as_str()).collect();
+        if !names.is_empty() {
+            println!("{file}: with `store: sealed` {what}: {}", names.join(", "));
+        }
+    };
+    tell("nothing is sealed in the event streams of", &|surface| {
+        surface.births.iter().any(|birth| birth.at.event.is_some())
+    });
+    tell("sessions that clients invent are refused at", &|surface| {
+        surface.kinds().any(|kind| policy.kind(kind).mark == Some(Mark::Asserted))
+    });
 }
