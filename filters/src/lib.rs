@@ -28,6 +28,7 @@ pub mod judge;
 pub mod learn;
 mod patterns;
 pub mod policy;
+pub mod readings;
 pub mod rewrite;
 pub mod scan;
 pub mod seal;

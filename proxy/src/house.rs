@@ -71,7 +71,10 @@ impl House {
     /// Keeps addresses fresh, pins swept and histograms folded, until the process drains.
     pub async fn keep(self: Arc<Self>) {
         let mut draining = self.draining.subscribe();
-        let sweep = self.snapshot.load().policy.config.sessions.pins.sweep;
+        let (sweep, idle) = {
+            let sessions = &self.snapshot.load().policy.config.sessions;
+            (sessions.pins.sweep, sessions.idle)
+        };
         let mut sweep = tokio::time::interval(sweep.max(Duration::from_millis(10)));
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         let mut resolve = tokio::time::interval(RESOLVE_EVERY);
@@ -82,7 +85,7 @@ impl House {
                     if swept > 0 {
                         tracing::debug!(swept, "expired pins swept");
                     }
-                    self.sessions.sweep(Instant::now());
+                    self.sessions.sweep(Instant::now(), idle);
                 }
                 _ = upkeep.tick() => {
                     self.metrics.upkeep();

@@ -6,12 +6,12 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 to 3 | the handle's length, seven bits a byte, the lowest first; 0 for a blob, which is all that stands before the mark |
-//! | n | AES-256-GCM-SIV (RFC 8452) of: the end of its life in Unix seconds (4, big-endian), epoch (4), session (16), endpoint and cloud (1 + n each) |
+//! | n | AES-256-GCM-SIV (RFC 8452) of: the end of its life in Unix seconds (4, big-endian), when the terms last allowed it to be there in Unix milliseconds (8), session (16), endpoint and cloud (1 + n each) |
 //! | 16 | its tag |
 //!
 //! Nonce and associated data are a keyed BLAKE3 of tenant and handle, so that a seal is good behind its own handle, from its own tenant and
-//! nowhere else. No randomness goes in, and ends are rounded up to a 64th of the life: what is told twice is told in the same
-//! words, for clients compare. What that shows is which seals are equal, and their handles in front of them show that anyway.
+//! nowhere else. No randomness goes in, and ends are rounded up to a 64th of the life: what one answer tells twice it tells in the
+//! same words, for clients compare. What that shows is which seals are equal, and their handles in front of them show that anyway.
 //! A seal cannot be taken back: of what was deleted its owner says so.
 
 use super::{Life, Pin};
@@ -20,7 +20,7 @@ use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use riparian_config::{CloudName, EndpointName, SecretRef};
+use riparian_config::{CloudName, EndpointName, SecretRef, Timestamp};
 use riparian_filters::identify::{SessionId, Tenant};
 use riparian_filters::scan;
 use riparian_filters::seal::MARK;
@@ -86,7 +86,8 @@ impl Ring {
         let key = self.keys.first().expect("the configuration has one at least");
         let mut plain = Vec::with_capacity(160);
         plain.extend_from_slice(&u32::try_from(self.ends(life, now)).unwrap_or(u32::MAX).to_be_bytes());
-        plain.extend_from_slice(&pin.epoch.to_be_bytes());
+        let since = u64::try_from(pin.since.as_millisecond()).unwrap_or(0);
+        plain.extend_from_slice(&since.to_be_bytes());
         plain.extend_from_slice(&pin.session.bytes());
         for name in [pin.endpoint.as_str(), pin.cloud.as_str()] {
             plain.push(u8::try_from(name.len()).expect("names have at most 64 bytes"));
@@ -181,11 +182,12 @@ fn length(rest: &mut &[u8]) -> Option<usize> {
 fn read(plain: &[u8]) -> Option<(u32, Pin)> {
     let mut rest = plain;
     let ends = u32::from_be_bytes(take(&mut rest)?);
-    let epoch = u32::from_be_bytes(take(&mut rest)?);
+    let since = i64::try_from(u64::from_be_bytes(take(&mut rest)?)).ok()?;
+    let since = Timestamp::from_millisecond(since).ok()?;
     let session = SessionId::from_bytes(take(&mut rest)?);
     let endpoint = EndpointName::new(name(&mut rest)?).ok()?;
     let cloud = CloudName::new(name(&mut rest)?).ok()?;
-    rest.is_empty().then_some((ends, Pin { endpoint, cloud, session, epoch }))
+    rest.is_empty().then_some((ends, Pin { endpoint, cloud, session, since }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -230,7 +232,7 @@ mod tests {
             endpoint: EndpointName::new(endpoint).unwrap(),
             cloud: CloudName::new("azure").unwrap(),
             session: SessionId::mint([7; 16]),
-            epoch: 4,
+            since: Timestamp::from_millisecond(4).unwrap(),
         }
     }
 

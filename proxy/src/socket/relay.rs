@@ -252,7 +252,7 @@ impl<'w> Relay<'_, 'w> {
         let snapshot = self.house.snapshot.load_full();
         let head = self.head;
         let recognised = recognise(&snapshot.policy, head).ok_or_else(Cut::terms)?;
-        let mut opener = Opener::new(&snapshot, self.standing.tenant);
+        let mut opener = Opener::new(&snapshot, self.standing.asker.tenant);
         let said = message.said(&snapshot, recognised.surface, opener.as_mut());
         let said = said.map_err(|fault| self.fault(&fault))?;
         let opened = opener.map_or_else(Vec::new, |opener| opener.opened);
