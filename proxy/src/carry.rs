@@ -208,6 +208,9 @@ impl Carry<'_, '_, '_> {
                 Err(Attempt::Over(failed)) => return Err(failed),
                 // Nothing was sent, so another endpoint of the same set may be tried.
                 Err(Attempt::NotReached(reason)) => {
+                    if reason == Reason::EgressMismatch {
+                        self.house.metrics.egress_mismatches.increment(1);
+                    }
                     self.not_reached(endpoint);
                     if self.next(&mut chosen) { continue } else { reason }
                 }

@@ -17,7 +17,7 @@
 //! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
 //! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`carry`] | no |
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`], [`sigv4`] | no |
-//! | 10 | **relay** | bytes both ways | [`carry`], [`relay`], [`answer`] | I/O |
+//! | 10 | **relay** | is that who was meant; then bytes both ways | [`witness`], [`carry`], [`relay`], [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`], [`sessions`] | never: a queue |
 //!
@@ -63,4 +63,5 @@ pub mod sigv4;
 pub mod snapshot;
 mod socket;
 mod tls;
+mod witness;
 mod workers;

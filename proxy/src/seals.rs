@@ -82,8 +82,8 @@ pub(crate) fn open_head(
     last: &mut LastTenant,
     head: &RequestHead,
 ) -> Option<RequestHead> {
+    record.snapshot.seals.as_ref()?;
     let snapshot = Arc::clone(&record.snapshot);
-    snapshot.seals.as_ref()?;
     let tenant = snapshot.policy.who(last, &asked(head)).tenant;
     let mut opener = Opener::new(&snapshot, tenant)?;
     let bare = opener.head(head);
@@ -123,8 +123,8 @@ pub(crate) struct Sealing {
 impl Sealing {
     /// None where the store is another one, or nothing was decided.
     pub(crate) fn begin(record: &Record) -> Option<Box<Self>> {
+        record.snapshot.seals.as_ref()?;
         let snapshot = Arc::clone(&record.snapshot);
-        snapshot.seals.as_ref()?;
         let tenant = record.decision.as_ref()?.tenant;
         let mut sealing = Self { snapshot, tenant, spread: Spread::default(), places: SmallVec::new() };
         sealing.cite(&record.opened);

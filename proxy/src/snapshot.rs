@@ -7,7 +7,7 @@ use crate::pins::sealed::Ring;
 use http::HeaderValue;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::WrappedX509;
-use riparian_config::{Config, Endpoint, HttpVersion, Store};
+use riparian_config::{Config, Endpoint, HttpVersion, Store, Witness};
 use riparian_filters::identify::Keys;
 use riparian_filters::judge::HealthView;
 use riparian_filters::policy::{EndpointId, Policy};
@@ -100,7 +100,9 @@ impl Snapshot {
                 });
                 let shown = [place.cloud_name.as_str(), endpoint.name.as_str()]
                     .map(|name| HeaderValue::from_str(name).expect("names are checked to be ASCII"));
-                ready.push(Ready { state, proof, ca, pool: pool(endpoint), shown });
+                let witness = policy.config.clouds[place.cloud].witness.clone();
+                let pool = pool(endpoint, witness.as_ref());
+                ready.push(Ready { state, proof, ca, witness, pool, shown });
             }
         }
         let pins = &policy.config.sessions.pins;
@@ -193,12 +195,13 @@ fn certificates(path: &Path) -> Result<Arc<CaType>, String> {
 }
 
 /// Which connections may be shared. Two endpoints at one address with different authorities or versions must not.
-fn pool(endpoint: &Endpoint) -> u64 {
+fn pool(endpoint: &Endpoint, witness: Option<&Witness>) -> u64 {
     let mut hasher = DefaultHasher::new();
     endpoint.name.hash(&mut hasher);
     // A connection was verified for one name.
     (endpoint.url.tls, &endpoint.url.host).hash(&mut hasher);
     endpoint.ca_file.hash(&mut hasher);
+    witness.hash(&mut hasher);
     (endpoint.http_version == HttpVersion::Http2).hash(&mut hasher);
     hasher.finish()
 }

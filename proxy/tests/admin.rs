@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 30] = [
+const FAMILIES: [(&str, &str, &[&str]); 31] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
@@ -35,6 +35,7 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("riparian_config_reloads_total", "counter", &["result"]),
     ("riparian_connections_open", "gauge", &[]),
     ("riparian_decision_seconds", "histogram", &[]),
+    ("riparian_egress_mismatches_total", "counter", &[]),
     ("riparian_endpoint_up", "gauge", &["cloud", "endpoint"]),
     ("riparian_first_byte_seconds", "histogram", &["cloud"]),
     ("riparian_handles_learned_total", "counter", &[]),
