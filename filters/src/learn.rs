@@ -123,7 +123,7 @@ pub enum Learned<'a> {
     /// A handle was born.
     Born(&'a Born, &'a str),
     /// A handle ends in these bytes, with the closing quote at this offset, be it the first time or not: the place where a seal goes.
-    /// Once for each document and place in it; told before its birth is, and not of what is in an AWS event stream.
+    /// Once for each document and place in it; told before its birth is, and not of an AWS event stream that is fed as it came.
     Ends(&'a Born, &'a str, usize),
     /// A handle of this kind is good until then, in RFC 3339.
     Expires(&'a Namespace, &'a str),
@@ -220,6 +220,12 @@ impl Learner {
     #[must_use]
     pub fn socket(answer: &Answer) -> Self {
         Self { form: Form::Messages(Pieces::new(&answer.socket)), told: Told::default() }
+    }
+
+    /// Begins with an AWS event stream whose payloads, whole and unwrapped, are fed one by one, each ended as a socket's message is.
+    #[must_use]
+    pub fn payloads(answer: &Answer) -> Self {
+        Self { form: Form::Messages(Pieces::new(&answer.event)), told: Told::default() }
     }
 
     /// Reads the next piece; `tell` hears of what was learned, before this returns. `answer` is always the same.

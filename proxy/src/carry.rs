@@ -13,7 +13,7 @@ use crate::relay::client::{Client, Unreachable};
 use crate::relay::head::{AnswerHead, RequestHead};
 use crate::relay::timer::Timer;
 use crate::relay::upstream::{Broken, Next, Upstream};
-use crate::seals::{Sealing, open_head};
+use crate::seals::{Sealing, open_head, pass};
 use crate::settle::settle;
 use crate::socket;
 use http::header;
@@ -64,7 +64,7 @@ pub(crate) async fn carry(
         return Box::pin(socket::carry(house, client, head, timer, record, (random, let_in))).await;
     }
     let bare = open_head(record, client.last_tenant(), head);
-    let head = bare.as_ref().unwrap_or(head);
+    let head = bare.as_deref().unwrap_or(head);
     let received = match &let_in {
         Some(_) => receive(house, client, head, timer, record, random).await,
         None => Err(Refusal::from(Reason::Overloaded).into()),
@@ -357,10 +357,14 @@ impl Carry<'_, '_, '_> {
             match next {
                 Watched::Done(Ok(Next::Data(data, last))) => {
                     self.record.response_bytes += data.len() as u64;
-                    if let Some(observer) = &mut observer {
-                        observer.feed(self.house, self.record, data.bytes(), seals.as_deref_mut()).await;
+                    let mut sealed = None;
+                    if let Some(seals) = &mut seals {
+                        let bytes = (data.bytes(), last);
+                        sealed =
+                            Box::pin(pass(self.house, self.record, observer.as_mut(), seals, bytes)).await;
+                    } else if let Some(observer) = &mut observer {
+                        observer.feed(self.house, self.record, data.bytes(), None).await;
                     }
-                    let sealed = seals.as_mut().and_then(|seals| seals.apply(data.bytes()));
                     if last {
                         self.ended(&mut observer).await;
                     }
@@ -374,6 +378,9 @@ impl Carry<'_, '_, '_> {
                 }
                 Watched::Done(Ok(Next::End(trailers))) => {
                     self.ended(&mut observer).await;
+                    if let Some(seals) = seals.as_mut().filter(|seals| seals.frames.is_some()) {
+                        Box::pin(self.client.write_all(&seals.rest(), false, within)).await?;
+                    }
                     self.client.end(trailers, within).await?;
                     break;
                 }

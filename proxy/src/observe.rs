@@ -11,6 +11,7 @@ use crate::relay::head::AnswerHead;
 use crate::seals::Sealing;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use riparian_config::{Grade, Namespace, Timestamp};
+use riparian_filters::eventstream::Rewriter;
 use riparian_filters::identify::{PinKey, Tenant};
 use riparian_filters::learn::{self, Answer, Learned, Learner};
 use smallvec::SmallVec;
@@ -99,10 +100,10 @@ pub(crate) async fn observe(
     let plain =
         text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
     let kind = text(CONTENT_TYPE.as_str()).unwrap_or("");
-    if seals.is_some() && kind.starts_with("application/vnd.amazon.eventstream") {
-        house.metrics.answers_unread.increment(1);
-        tracing::warn!(decision = %record.id, "handles in an AWS event stream are not sealed: their client cannot come back with them");
-        return None;
+    if let Some(seals) = seals.filter(|_| plain && kind.starts_with("application/vnd.amazon.eventstream")) {
+        seals.frames = Some(Rewriter::default());
+        let (born, not_stored) = (SmallVec::new(), keeps_nothing(record));
+        return Some(Observer { learner: Learner::payloads(answer), born, not_stored, own: None });
     }
     let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE.as_str())?)).flatten();
     if learner.is_none() && births.is_empty() && record.grade() >= Grade::Creates {
@@ -133,6 +134,31 @@ impl Observer {
         if !births.is_empty() {
             learn(house, record, &births).await;
         }
+    }
+
+    /// What the next bytes of an AWS event stream become with their seals.
+    pub(crate) fn rewrite(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        bytes: &[u8],
+        seals: &mut Sealing,
+    ) -> Vec<u8> {
+        let policy = &record.snapshot.policy;
+        let answer = record.surface.and_then(|surface| policy.answer(surface));
+        let answer = answer.expect("what is observed has births");
+        let mut frames = seals.frames.take().unwrap_or_default();
+        let mut out = Vec::with_capacity(bytes.len() + 256);
+        frames.feed(bytes, &mut out, |payload| {
+            let births = self.read(house, record, answer, payload, Some(seals));
+            house.metrics.handles_learned.increment(births.len() as u64);
+            let sealed = seals.apply(payload);
+            self.learner.end_of_message();
+            seals.end_of_message();
+            sealed
+        });
+        seals.frames = Some(frames);
+        out
     }
 
     fn read(

@@ -3,10 +3,11 @@
 //!
 //! So an endpoint never sees a seal, a client never sees a handle that is born here without one, and every stage between the two knows bare
 //! handles only. Sealed is what a surface's births name, wherever it stands in their answer as a whole value, and what the request
-//! itself cited by a sealed name. Not sealed: what is in AWS event streams, whose frames have lengths and checksums, and what an
-//! answer that cannot be read tells. A client that cites such a handle cites one that nobody knows.
+//! itself cited by a sealed name. Not sealed is what an answer tells that cannot be read, and a message of an AWS event stream that is
+//! too long to be held ([`HELD_BYTES_MAX`](riparian_filters::eventstream::HELD_BYTES_MAX)). A client that cites such a handle cites one that nobody knows.
 
-use crate::observe::birth;
+use crate::house::House;
+use crate::observe::{Observer, birth};
 use crate::pins::Born;
 use crate::pins::sealed::{Opened, Ring};
 use crate::read::Reader;
@@ -18,6 +19,7 @@ use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Uri};
+use riparian_filters::eventstream::Rewriter;
 use riparian_filters::identify::{LastTenant, Tenant};
 use riparian_filters::learn;
 use riparian_filters::seal::{Spread, strip};
@@ -81,14 +83,14 @@ pub(crate) fn open_head(
     record: &mut Record,
     last: &mut LastTenant,
     head: &RequestHead,
-) -> Option<RequestHead> {
+) -> Option<Box<RequestHead>> {
     record.snapshot.seals.as_ref()?;
     let snapshot = Arc::clone(&record.snapshot);
     let tenant = snapshot.policy.who(last, &asked(head)).tenant;
     let mut opener = Opener::new(&snapshot, tenant)?;
     let bare = opener.head(head);
     record.opened = opener.opened;
-    bare
+    bare.map(Box::new)
 }
 
 /// Takes the seals off a body that `reader` is about to read.
@@ -111,6 +113,29 @@ pub(crate) fn open_body(record: &mut Record, tenant: Tenant, reader: &Reader, bo
     }
 }
 
+/// Learns from the next bytes of an answer, of which the flag says whether they are the last, and says what they become with their seals;
+/// `None` where they stay as they came.
+pub(crate) async fn pass(
+    house: &Arc<House>,
+    record: &Record,
+    observer: Option<&mut Observer>,
+    seals: &mut Sealing,
+    (bytes, last): (&[u8], bool),
+) -> Option<Vec<u8>> {
+    match observer {
+        Some(observer) if seals.frames.is_some() => {
+            let mut sealed = observer.rewrite(house, record, bytes, seals);
+            if last {
+                sealed.append(&mut seals.rest());
+            }
+            return Some(sealed);
+        }
+        Some(observer) => observer.feed(house, record, bytes, Some(seals)).await,
+        None => {}
+    }
+    seals.apply(bytes)
+}
+
 /// Puts seals into one answer, or into what one socket's server says.
 pub(crate) struct Sealing {
     snapshot: Arc<Snapshot>,
@@ -118,6 +143,8 @@ pub(crate) struct Sealing {
     spread: Spread,
     /// In the bytes at hand: closing quotes, and what must stand before each.
     places: SmallVec<[(usize, Arc<str>); 4]>,
+    /// Of an AWS event stream.
+    pub(crate) frames: Option<Rewriter>,
 }
 
 impl Sealing {
@@ -126,7 +153,8 @@ impl Sealing {
         record.snapshot.seals.as_ref()?;
         let snapshot = Arc::clone(&record.snapshot);
         let tenant = record.decision.as_ref()?.tenant;
-        let mut sealing = Self { snapshot, tenant, spread: Spread::default(), places: SmallVec::new() };
+        let mut sealing =
+            Self { snapshot, tenant, spread: Spread::default(), places: SmallVec::new(), frames: None };
         sealing.cite(&record.opened);
         Some(Box::new(sealing))
     }
@@ -164,7 +192,7 @@ impl Sealing {
         let kind =
             text(&CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let is_text = kind.ends_with("json") || kind == "text/event-stream" || kind.contains("json-");
-        let due = plain && is_text && (births || !self.spread.is_empty());
+        let due = plain && (self.frames.is_some() || (is_text && (births || !self.spread.is_empty())));
         if due {
             // How long it becomes, its end will tell.
             head.lines.retain(|name| *name != CONTENT_LENGTH);
@@ -192,7 +220,12 @@ impl Sealing {
         Some(out)
     }
 
-    /// A socket's message is over.
+    /// What is held of an event stream that is over.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        self.frames.take().map_or_else(Vec::new, |mut frames| frames.rest())
+    }
+
+    /// A socket's message is over, or an event's payload.
     pub(crate) fn end_of_message(&mut self) {
         self.spread.again();
     }

@@ -65,7 +65,7 @@ pub(crate) async fn carry(
     let moved = asking::with_credential(head);
     let head = moved.as_ref().unwrap_or(head);
     let bare = open_head(record, client.last_tenant(), head);
-    let head = bare.as_ref().unwrap_or(head);
+    let head = bare.as_deref().unwrap_or(head);
     let opened = match let_in {
         true => open(house, client, head, record, random).await,
         false => Err(Refusal::from(Reason::Overloaded)),

@@ -7,6 +7,7 @@ mod support;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::Full;
+use riparian_filters::eventstream::{Piece, Splitter};
 use riparian_proxy::credentials::Secrets;
 use riparian_proxy::server::Running;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::origin::{EVENTS, Origin, chunk};
-use support::script::{Seen, answer, said, scripted, two};
+use support::script::{Seen, answer, event, said, scripted, two};
 use support::socket::{Socket, SocketCloud, responses};
 use support::turns::{ANYWHERE, assert_nothing_misplaced, first, follow_up, id_in, streamed};
 use support::{Clouds, QUIET, address, get, json, ours, post, send};
@@ -442,4 +443,49 @@ async fn handles_on_sockets_are_sealed_and_opened_also_elsewhere() {
         assert_eq!(cloud(third), cloud(&next));
         client.close(1000, "").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_in_an_aws_event_stream_is_sealed_in_a_message_of_its_own_length() {
+    let cloud = |name: &'static str| {
+        move |head: &str, _: &[u8]| match head.contains("converse-stream") {
+            true => {
+                let signature = format!("a-signature-of-{name}");
+                let delta = json!({ "delta": { "reasoningContent": { "signature": signature } } });
+                let stream =
+                    [event(&json!({ "role": "assistant" })), event(&delta), event(&json!({}))].concat();
+                let chunks: Vec<u8> = stream.chunks(11).flat_map(chunk).collect();
+                let head = EVENTS.replace("text/event-stream", "application/vnd.amazon.eventstream");
+                [head.as_bytes(), &chunks, b"0\r\n\r\n"].concat()
+            }
+            false => said(&json!({})),
+        }
+    };
+    let (a, b) = (scripted(cloud("a")).await, scripted(cloud("b")).await);
+    let running = replica(&two("bedrock", &a.0.url(), &b.0.url(), "", &sealed(&["OLD"], ""))).await;
+    let address = address(&running);
+    let mut owners = BTreeSet::new();
+    for _ in 0..12 {
+        let path = "/model/us.anthropic.claude-sonnet-5";
+        let begun = send(address, post(&format!("{path}/converse-stream"), &json!({ "messages": [] }))).await;
+        assert_eq!(begun.status(), 200, "{:?}", begun.body());
+        let (owner, ..) = went(&a.1, &b.1);
+        let (mut splitter, mut payloads) = (Splitter::default(), Vec::new());
+        let read = splitter.feed(begun.body(), |piece| {
+            if let Piece::Payload(payload) = piece {
+                payloads.push(serde_json::from_slice::<Value>(payload).unwrap());
+            }
+        });
+        assert_eq!((read, splitter.finish(), payloads.len()), (Ok(()), Ok(()), 3), "whole messages");
+        let signature = payloads[1]["delta"]["reasoningContent"]["signature"].as_str().unwrap();
+        assert!(is_sealed(signature) && bare(signature).ends_with(owner), "{signature}");
+        let part = json!({ "reasoningContent": { "reasoningText": { "signature": signature } } });
+        let turn = json!({ "messages": [{ "role": "assistant", "content": [part] }] });
+        let next = send(address, post(&format!("{path}/converse"), &turn)).await;
+        assert_eq!(next.status(), 200, "{:?}", next.body());
+        let (again, _, body) = went(&a.1, &b.1);
+        assert!(again == owner && body.contains(&format!("\"{}\"", bare(signature))), "{body}");
+        owners.insert(owner);
+    }
+    assert_eq!(owners.len(), 2);
 }

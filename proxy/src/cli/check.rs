@@ -55,17 +55,14 @@ fn unsealed(file: &str, policy: &Policy) {
     }
     let is_served =
         |surface: &&Surface| policy.places().iter().any(|place| surface.served_by.contains(&place.dialect()));
-    let tell = |what: &str, is_one: &dyn Fn(&Surface) -> bool| {
-        let served = config.surfaces.surfaces.iter().filter(is_served).filter(|surface| is_one(surface));
-        let names: Vec<_> = served.map(|surface| surface.id.as_str()).collect();
-        if !names.is_empty() {
-            println!("{file}: with `store: sealed` {what}: {}", names.join(", "));
-        }
-    };
-    tell("nothing is sealed in the event streams of", &|surface| {
-        surface.births.iter().any(|birth| birth.at.event.is_some())
-    });
-    tell("sessions that clients invent are refused at", &|surface| {
-        surface.kinds().any(|kind| policy.kind(kind).mark == Some(Mark::Asserted))
-    });
+    let invented =
+        |surface: &&Surface| surface.kinds().any(|kind| policy.kind(kind).mark == Some(Mark::Asserted));
+    let refused = config.surfaces.surfaces.iter().filter(is_served).filter(invented);
+    let names: Vec<_> = refused.map(|surface| surface.id.as_str()).collect();
+    if !names.is_empty() {
+        println!(
+            "{file}: with `store: sealed` sessions that clients invent are refused at: {}",
+            names.join(", ")
+        );
+    }
 }

@@ -340,6 +340,9 @@ impl Client<'_> {
         end: bool,
         within: Duration,
     ) -> Result<(), Unreachable> {
+        if bytes.is_empty() {
+            return if end { self.end(None, within).await } else { self.flush(within).await };
+        }
         let mut pieces = bytes.chunks(buffer::SIZE).peekable();
         while let Some(piece) = pieces.next() {
             self.write(Buffer::with(piece), end && pieces.peek().is_none(), within).await?;
