@@ -81,6 +81,7 @@ mod telemetry;
 mod tenant;
 mod tree;
 mod url;
+mod usage;
 
 pub use cloud::*;
 pub use contract::*;
@@ -97,6 +98,7 @@ pub use session::*;
 pub use surface::*;
 pub use telemetry::*;
 pub use tenant::*;
+pub use usage::*;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]

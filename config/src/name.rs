@@ -91,4 +91,6 @@ names! {
     VendorName;
     /// The kind of a handle: `response`, `conversation`, `container`.
     Namespace;
+    /// A way in which answers tell of tokens.
+    UsageName;
 }

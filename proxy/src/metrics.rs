@@ -6,9 +6,11 @@
 
 mod pins;
 mod sessions;
+mod tokens;
 
 pub use pins::{Operation, PinMetrics};
 pub use sessions::SessionMetrics;
+pub use tokens::TokenLabels;
 
 use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -110,6 +112,10 @@ pub struct Metrics {
     pub handles_learned: Counter,
     /// Answers in which handles were due and could not be read.
     pub answers_unread: Counter,
+    /// Answers that ought to have said what they cost and did not.
+    pub usage_missing: Counter,
+    /// Answers whose end was not seen, but some of their cost was.
+    pub usage_partial: Counter,
     /// Arrival to decision.
     pub decision_seconds: Histogram,
     /// Further attempts inside a candidate set.
@@ -180,6 +186,8 @@ impl Metrics {
             sessions: SessionMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
             answers_unread: registry.counter("riparian_answers_unread_total", vec![]),
+            usage_missing: registry.counter("riparian_usage_missing_total", vec![]),
+            usage_partial: registry.counter("riparian_usage_partial_total", vec![]),
             decision_seconds: registry.histogram("riparian_decision_seconds", vec![]),
             retries: registry.counter("riparian_retries_total", vec![]),
             retries_denied: registry.counter("riparian_retries_denied_total", vec![]),
@@ -321,6 +329,22 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "riparian_sessions_single_turn_total",
             "Sessions that fell idle after a single turn: stateless calls in a session's clothes.",
+        ),
+        (
+            "riparian_tokens_total",
+            "Tokens. The directions cached and cache_write are parts of input, and reasoning is a part of output.",
+        ),
+        (
+            "riparian_term_tokens_total",
+            "The same by the terms that matched: a request that several matched counts for each, so terms do not add up.",
+        ),
+        (
+            "riparian_usage_missing_total",
+            "Answers that ought to have said what they cost and did not; their tokens are not known.",
+        ),
+        (
+            "riparian_usage_partial_total",
+            "Answers whose end was not seen: what they had said of tokens by then is counted, and more may be billed.",
         ),
         ("riparian_retries_total", "Further attempts inside a candidate set."),
         ("riparian_retries_denied_total", "Further attempts that the retry budget did not allow."),

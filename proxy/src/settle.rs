@@ -4,7 +4,7 @@
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
 use crate::locks::Mutex;
-use crate::metrics::{Labels, Metrics, Outcome};
+use crate::metrics::{Labels, Metrics, Outcome, TokenLabels};
 use crate::record::Record;
 use crossbeam_queue::ArrayQueue;
 use riparian_config::AccessLog;
@@ -267,6 +267,14 @@ fn line(record: &Record) -> Vec<u8> {
     line.raw("stream", if record.stream { b"true" } else { b"false" });
     line.number("request_bytes", record.request_bytes);
     line.number("response_bytes", record.response_bytes);
+    if let Some(usage) = &record.usage {
+        line.number("input_tokens", usage.input);
+        line.number("cached_tokens", usage.cached);
+        line.number("cache_write_tokens", usage.cache_write);
+        line.number("output_tokens", usage.output);
+        line.number("reasoning_tokens", usage.reasoning);
+        line.raw("usage_partial", if usage.partial { b"true" } else { b"false" });
+    }
     if let Some(close) = record.socket.close {
         line.number("close", u64::from(close));
         line.number("messages_received", record.socket.received);
@@ -303,11 +311,41 @@ pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
     if let Some(decided) = record.decided {
         metrics.decision_seconds.record(seconds(decided));
     }
+    meter(record, metrics);
     // Whoever went away in the middle of a request was not refused.
     if record.outcome != Outcome::ClientAbort {
         metrics.refused(record.reason);
     }
     log.line(record, metrics);
+}
+
+/// Counts what it cost: for its cloud, and for each of the terms that matched.
+fn meter(record: &Record, metrics: &Metrics) {
+    let Some(endpoint) = record.endpoint else { return };
+    let Some(usage) = &record.usage else {
+        if record.metered {
+            metrics.usage_missing.increment(1);
+        }
+        return;
+    };
+    if usage.partial {
+        metrics.usage_partial.increment(1);
+    }
+    let place = record.snapshot.policy.place(endpoint);
+    let (class, tenant) = (record.class(), record.caller_name().unwrap_or("other"));
+    let mut labels =
+        TokenLabels { cloud: place.cloud_name.as_str(), term: None, class: class.as_str(), tenant };
+    // Generation, cloud, class, tenant, and the term's number from 1 on.
+    let caller = record.caller.map_or(0x1fff, |caller| caller as u64 & 0x1fff);
+    let code = (record.snapshot.generation & 0x00ff_ffff) << 40
+        ^ (place.cloud as u64) << 32
+        ^ (class as u64) << 30
+        ^ caller << 16;
+    metrics.tokens(code, &labels, usage);
+    for (number, term) in record.terms_numbered() {
+        labels.term = Some(term.id.as_str());
+        metrics.tokens(code ^ (u64::from(number) + 1), &labels, usage);
+    }
 }
 
 /// A number for the labels: equal numbers mean equal labels as long as the generation is the same, and that is in it.

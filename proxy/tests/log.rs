@@ -74,8 +74,10 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 33] = [
+const FIELDS: [&str; 39] = [
     "attempts",
+    "cache_write_tokens",
+    "cached_tokens",
     "caller",
     "class",
     "cloud",
@@ -88,11 +90,14 @@ const FIELDS: [&str; 33] = [
     "first_byte_us",
     "grade",
     "handles",
+    "input_tokens",
     "method",
     "model",
     "outcome",
+    "output_tokens",
     "parent_session",
     "reason",
+    "reasoning_tokens",
     "request_bytes",
     "response_bytes",
     "session",
@@ -106,6 +111,7 @@ const FIELDS: [&str; 33] = [
     "tenant",
     "terms",
     "time",
+    "usage_partial",
     "vendor",
     "verdict",
 ];

@@ -134,7 +134,8 @@ fn done(surface: &Surface) -> Vec<String> {
         .expires
         .iter()
         .map(|expiry| format!("{} until {}", expiry.handle, words::places(&expiry.at).join(", ")));
-    list.into_iter().chain(ended).chain(retired).chain(socket).chain(until).collect()
+    let usage = (!surface.usage.is_empty()).then(|| "tokens".to_owned());
+    list.into_iter().chain(ended).chain(retired).chain(socket).chain(usage).chain(until).collect()
 }
 
 /// Each line once, in a cell of a table.
