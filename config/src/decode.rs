@@ -3,6 +3,7 @@
 mod clouds;
 mod contract;
 mod listeners;
+mod meter;
 mod naming;
 mod pins;
 mod running;
@@ -30,6 +31,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     let contract = contract::contract(&file, &surfaces, found);
     let sessions = running::sessions(&file, &clouds, found);
     let tenants = tenants::tenants(&file, &clouds, found);
+    let meter = meter::meter(&file, &clouds, contract.as_ref(), &surfaces, found);
     let retries = running::retries(&file, found);
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);
@@ -47,6 +49,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
         retries: retries?,
         health: health?,
         balance: balance?,
+        meter: meter?,
         telemetry: telemetry?,
         surfaces,
     })

@@ -93,4 +93,8 @@ names! {
     Namespace;
     /// A way in which answers tell of tokens.
     UsageName;
+    /// What was committed to be drawn.
+    CommitmentName;
+    /// Who has a share in a term's money.
+    PartyName;
 }

@@ -16,16 +16,16 @@
 //! What stands beside is added, so that [`Usage::input`] and [`Usage::output`] are always all of it, and the others are of which. Counts in
 //! a stream are cumulative: the newest of each holds. What is not told is not known, and never estimated.
 
+mod money;
 mod needles;
 mod shapes;
 
+pub use money::{Drawdown, cost, price, share};
 pub(crate) use needles::Needles;
 pub(crate) use shapes::{Form, Shapes};
 
-use smallvec::SmallVec;
-
-/// A count that is larger is no count of tokens: a thousand times the longest context that there is.
-const COUNT_MAX: u64 = 1_000_000_000;
+/// A count that is larger is no count of tokens: ten times the longest context that there is.
+const COUNT_MAX: u64 = 100_000_000;
 
 /// What an answer cost, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Usage {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     /// The newest of each count, by its number.
-    newest: SmallVec<[Option<u64>; 16]>,
+    newest: Vec<Option<u64>>,
     /// What earlier messages of a socket cost, or earlier calls.
     before: Option<Usage>,
 }
@@ -87,7 +87,7 @@ impl Meter {
             return;
         }
         if self.newest.is_empty() {
-            self.newest = SmallVec::from_elem(None, shapes.counts());
+            self.newest.resize(shapes.counts(), None);
         }
         self.newest[number] = Some(count);
     }

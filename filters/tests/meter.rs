@@ -163,7 +163,7 @@ fn what_is_no_count_is_not_counted() {
         r#"{"usage":{"prompt_tokens":[7]}}"#,
         r#"{"usage":{"prompt_tokens":null}}"#,
         r#"{"usage":{"prompt_tokens":99999999999999999999999}}"#,
-        r#"{"usage":{"prompt_tokens":1000000001}}"#,
+        r#"{"usage":{"prompt_tokens":100000001}}"#,
         r#"{"usage":[{"prompt_tokens":1}]}"#,
         r#"{"choices":[{"usage":{"prompt_tokens":1}}]}"#,
     ] {

@@ -44,6 +44,7 @@ pub mod gate;
 pub mod house;
 mod http2;
 pub mod locks;
+pub mod meter;
 pub mod metrics;
 pub mod observe;
 mod peer;

@@ -4,10 +4,12 @@
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
 use crate::locks::Mutex;
+use crate::meter::Charge;
 use crate::metrics::{Labels, Metrics, Outcome, TokenLabels};
 use crate::record::Record;
 use crossbeam_queue::ArrayQueue;
 use riparian_config::AccessLog;
+use riparian_filters::meter::{cost, price};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -341,10 +343,21 @@ fn meter(record: &Record, metrics: &Metrics) {
         ^ (place.cloud as u64) << 32
         ^ (class as u64) << 30
         ^ caller << 16;
-    metrics.tokens(code, &labels, usage);
+    let config = &record.snapshot.policy.config;
+    let vendor = record.decision.as_ref().and_then(|decision| decision.vendor);
+    let vendor = vendor.map(|vendor| &config.surfaces.vendors[vendor].name);
+    let price = price(&config.meter, vendor, record.model.as_deref(), &place.cloud_name);
+    let picos = price.map(|price| cost(price, usage));
+    if picos.is_none() && !config.meter.prices.is_empty() {
+        metrics.usage_unpriced.increment(1);
+    }
+    let money = picos.map(|picos| (picos, config.meter.currency.as_str()));
+    metrics.tokens(code, &labels, usage, money);
+    let terms = record.decision.as_ref().map_or(&[][..], |decision| &decision.terms);
+    record.snapshot.charges.add(&Charge { cloud: place.cloud, terms, usage, cost: picos });
     for (number, term) in record.terms_numbered() {
         labels.term = Some(term.id.as_str());
-        metrics.tokens(code ^ (u64::from(number) + 1), &labels, usage);
+        metrics.tokens(code ^ (u64::from(number) + 1), &labels, usage, money);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
+use crate::meter::Charges;
 use crate::metrics::Metrics;
 use http::HeaderValue;
 use pingora_core::protocols::tls::CaType;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub hash: String,
     /// Counts snapshots, so that caches of labels know when numbers change their meaning.
     pub generation: u64,
+    /// What requests add to commitments and shares.
+    pub(crate) charges: Arc<Charges>,
     ready: Vec<Ready>,
 }
 
@@ -100,8 +103,10 @@ impl Snapshot {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let charges = Arc::new(Charges::compile(&policy.config, metrics));
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { policy, hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(), generation, ready })
+        let hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+        Ok(Self { policy, hash, generation, charges, ready })
     }
 
     fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {

@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 34] = [
+const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
@@ -61,6 +61,7 @@ const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("riparian_tokens_total", "counter", &["class", "cloud", "direction", "tenant"]),
     ("riparian_usage_missing_total", "counter", &[]),
     ("riparian_usage_partial_total", "counter", &[]),
+    ("riparian_usage_unpriced_total", "counter", &[]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

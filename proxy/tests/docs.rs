@@ -47,8 +47,9 @@ fn every_metric_is_in_the_readme_and_every_one_there_exists() {
     });
     for (code, term) in [None, Some("t")].into_iter().enumerate() {
         let labels = TokenLabels { cloud: "c", term, class: "stateless", tenant: "other" };
-        metrics.tokens(code as u64, &labels, &Usage::default());
+        metrics.tokens(code as u64, &labels, &Usage::default(), Some((1, "USD")));
     }
+    let _ = (metrics.commitment("c", "USD"), metrics.share("p", "t", "USD"));
     metrics.decision_seconds.record(0.1);
     metrics.endpoint_up("c", "e").set(1.0);
     metrics.config("hash", true);

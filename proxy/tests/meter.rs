@@ -159,8 +159,8 @@ async fn what_clients_are_told_is_what_is_counted() {
     streamed["stream_options"] = json!({ "include_usage": true });
     let last = |text: &[u8]| -> Value {
         let text = String::from_utf8(text.to_vec()).unwrap();
-        let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
-        let last = events.filter(|data| *data != "[DONE]").last().unwrap();
+        let mut events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let last = events.rfind(|data| *data != "[DONE]").unwrap();
         serde_json::from_str(last).unwrap()
     };
     let usage = &last(send(at, post("/v1/chat/completions", &streamed)).await.body())["usage"];
@@ -250,4 +250,134 @@ async fn a_socket_costs_what_its_responses_do_together() {
     drop(client);
     let line = &logged.lines(1).await[0];
     assert_eq!(counts(line), [Some(250), Some(14), Some(0), Some(20), Some(0)]);
+}
+
+/// The account's number, in millionths.
+fn micros(families: &BTreeMap<String, Family>, name: &str, labels: &[(&str, &str)]) -> u64 {
+    total(families, name, labels)
+}
+
+fn gauge(families: &BTreeMap<String, Family>, name: &str, commitment: &str) -> f64 {
+    let samples = &families[name].samples;
+    samples.iter().find(|sample| sample.labels["commitment"] == commitment).unwrap().value
+}
+
+/// 1000 in (600 of it cached, 100 written), 7 out.
+fn answered() -> Value {
+    json!({ "usage": { "input_tokens": 300, "cache_read_input_tokens": 600, "cache_creation_input_tokens": 100, "output_tokens": 7 } })
+}
+
+const MONEY: &str = "
+meter:
+  path: PATH
+  currency: EUR
+  prices:
+    - { model: cheap*, input: 0.000001 }
+    - { model: claude-*, input: 1.25, cached: 0.125, cache_write: 2.5, output: 10 }
+  commitments:
+    money: { cloud: only, money: 100, drawn_before: 12.5, from: 2020-01-01, until: 2100-01-01 }
+    tokens: { term: all, tokens: 1000000, from: 2020-01-01, until: 2100-01-01 }
+    over: { money: 100, from: 2020-01-01, until: 2021-01-01 }
+    elsewhere: { term: other, money: 100, from: 2020-01-01, until: 2100-01-01 }
+  shares:
+    - { party: vendor, term: all, per_cent: 20 }
+    - { party: vendor, term: other, per_cent: 50 }
+telemetry: { access_log: off }
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_exact_and_survives_a_restart() {
+    let (origin, _) = scripted(|_, _| answer("application/json", &[], answered().to_string())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meter.json");
+    let config =
+        endpoints(&[("one", &origin.url(), "")], &MONEY.replace("PATH", &path.display().to_string()))
+            .replace("dialect: openai", "dialect: anthropic")
+            .replace(
+                "terms: [{ id: all, only: only }]",
+                "terms: [{ id: all, only: only }, { id: other, when: { model: nothing }, only: only }]",
+            );
+    let ask = async |running: &Running, model: &str, count: usize| {
+        let mut client = Raw::connect(address(running)).await;
+        let body = json!({ "model": model, "messages": [], "max_tokens": 5 }).to_string();
+        for _ in 0..count {
+            let told = client.ask("/v1/messages", "anthropic-version: 2023-06-01\r\n", &body).await;
+            assert_eq!(told.status, 200, "{}", told.text());
+        }
+    };
+    let labels = [("cloud", "only"), ("tenant", "other"), ("class", "stateless"), ("currency", "EUR")];
+    // 770 millionths a request: 300 x 1.25 + 600 x 0.125 + 100 x 2.5 + 7 x 10 for a million.
+    for (round, asked) in [(1, 3), (2, 6)] {
+        let running = proxy(&config).await;
+        if round == 2 {
+            let families = parse(&running.house.metrics.render());
+            let kept = micros(&families, "riparian_money_micros_total", &labels);
+            assert_eq!(kept, 3 * 770, "what the first run counted is there before anybody asks");
+        }
+        ask(&running, "claude-x", 3).await;
+        eventually("all is settled", || running.house.gate.streams() == 0).await;
+        let read = || parse(&running.house.metrics.render());
+        let money = "riparian_money_micros_total";
+        eventually("all is counted", || micros(&read(), money, &labels) == asked * 770).await;
+        let families = read();
+        let of_term = [("term", "all"), ("cloud", "only"), ("currency", "EUR")];
+        assert_eq!(micros(&families, "riparian_term_money_micros_total", &of_term), asked * 770);
+        let share = |term: &str| {
+            micros(&families, "riparian_share_money_micros_total", &[("party", "vendor"), ("term", term)])
+        };
+        assert_eq!((share("all"), share("other")), (asked * 154, 0), "20 per cent");
+        #[allow(clippy::cast_precision_loss, reason = "small and whole")]
+        let asked = asked as f64;
+        let drawn = |commitment: &str| gauge(&families, "riparian_commitment_drawn", commitment);
+        assert!((drawn("money") - (12.5 + asked * 0.000_77)).abs() < 1e-9, "{}", drawn("money"));
+        assert!((drawn("tokens") - asked * 1007.0).abs() < 1e-9, "{}", drawn("tokens"));
+        assert_eq!((drawn("over"), drawn("elsewhere")), (0.0, 0.0), "another span, another term");
+        let forecast = gauge(&families, "riparian_commitment_forecast", "tokens");
+        assert!(forecast > drawn("tokens"), "{forecast}: it goes on");
+        let plan = gauge(&families, "riparian_commitment_plan", "money");
+        assert!(plan > 5.0 && plan < 20.0, "{plan}: some years of eighty");
+        running.drain().await;
+    }
+    // Ten millions of a millionth each are lost on nobody, however small each is: 1007 a request at a price of one for a million.
+    let running = proxy(&config).await;
+    ask(&running, "cheap", 10).await;
+    ask(&running, "unknown", 2).await;
+    let read = || parse(&running.house.metrics.render());
+    eventually("all is counted", || total(&read(), "riparian_usage_unpriced_total", &[]) == 2).await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let before = serde_json::from_str::<Value>(&text).unwrap();
+    running.drain().await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let after = serde_json::from_str::<Value>(&text).unwrap();
+    let picos = |book: &Value| {
+        let account = &book["accounts"]["money|only||stateless|other|EUR"];
+        account["millionths"].as_u64().unwrap() * 1_000_000 + account["picos"].as_u64().unwrap()
+    };
+    assert!(before["version"] == 1 && picos(&after) == 6 * 770_000_000 + 10 * 1000, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn totals_are_on_the_disk_within_seconds_and_a_damaged_file_is_a_fault() {
+    let (origin, _) = scripted(|_, _| answer("application/json", &[], answered().to_string())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meter.json");
+    let config =
+        endpoints(&[("one", &origin.url(), "")], &MONEY.replace("PATH", &path.display().to_string()))
+            .replace("dialect: openai", "dialect: anthropic")
+            .replace(", term: other", ", term: all")
+            .replace("term: other,", "term: all,");
+    let running = proxy(&config).await;
+    let body = json!({ "model": "claude-x", "messages": [], "max_tokens": 5 }).to_string();
+    let lines = "anthropic-version: 2023-06-01\r\n";
+    assert_eq!(Raw::connect(address(&running)).await.ask("/v1/messages", lines, &body).await.status, 200);
+    eventually("it is written", || std::fs::read_to_string(&path).unwrap().contains("\"millionths\": 770"))
+        .await;
+    assert!(Running::start(&config, "second.yaml").await.is_err(), "one process at a time has the file");
+    running.drain().await;
+    std::fs::write(&path, "{").unwrap();
+    let fault = Running::start(&config, "test.yaml").await.err().map(|fault| fault.to_string());
+    assert!(
+        fault.is_some_and(|fault| fault.starts_with("meter.path: ")),
+        "money is not forgotten in silence"
+    );
 }
