@@ -14,7 +14,7 @@
 //! | prepare | what must that endpoint see? | [`rewrite`] |
 //! | observe | which handles were born, what did it cost? | [`learn`], [`meter`], [`sse`], [`eventstream`], [`frame`] |
 //!
-//! [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
+//! What all of them can do together is proved by [`mod@prove`]. [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
 
 pub mod classify;
 pub mod decide;
@@ -29,6 +29,8 @@ pub mod learn;
 pub mod meter;
 mod patterns;
 pub mod policy;
+pub mod prove;
+pub mod readings;
 pub mod rewrite;
 pub mod scan;
 pub mod select;
