@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use support::exposition::{Family, parse, total};
 use support::origin::{EVENTS, Origin, chunk, endpoints};
 use support::raw::{Raw, eventually};
-use support::script::{answer, scripted};
+use support::script::{answer, scripted, two};
 use support::socket::{Said, Socket, SocketCloud};
 use support::{Clouds, SPLIT, address, chat, json as body, post, proxy, send};
 
@@ -380,4 +380,37 @@ async fn totals_are_on_the_disk_within_seconds_and_a_damaged_file_is_a_fault() {
         fault.is_some_and(|fault| fault.starts_with("meter.path: ")),
         "money is not forgotten in silence"
     );
+}
+
+/// A commitment that is behind its plan breaks ties; once it has caught up, nothing is favoured any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commitment_breaks_ties_and_nothing_else() {
+    let say = |_: &str, _: &[u8]| answer("application/json", &[], answered().to_string());
+    let (a, b) = (scripted(say).await, scripted(say).await);
+    // Some years of eighty have passed, so that two requests' tokens are about what was planned by now.
+    let meter = "meter: { commitments: { b: { cloud: b, tokens: 23000, from: 2020-01-01, until: 2100-01-01, steer: true } } }";
+    let config = two("anthropic", &a.0.url(), &b.0.url(), "", meter);
+    let body = json!({ "model": "claude-x", "messages": [], "max_tokens": 5 }).to_string();
+    let ask = async |running: &Running| {
+        let lines = "anthropic-version: 2023-06-01\r\n";
+        let told = Raw::connect(address(running)).await.ask("/v1/messages", lines, &body).await;
+        told.header("x-riparian-cloud").unwrap().to_owned()
+    };
+    let running = proxy(&config).await;
+    assert_eq!([ask(&running).await, ask(&running).await], ["b", "b"], "behind its plan");
+    let deadline = std::time::Instant::now() + support::raw::PATIENCE;
+    while ask(&running).await == "b" {
+        assert!(std::time::Instant::now() < deadline, "it has caught up, and still nothing goes to a");
+    }
+    // What a term says outranks it: it adds no cloud.
+    let only_a = config.replace("only: [a, b]", "only: [a]");
+    let running = proxy(&only_a).await;
+    for _ in 0..8 {
+        assert_eq!(ask(&running).await, "a");
+    }
+    let prefers_a = config.replace("only: [a, b]", "only: [a, b], prefer: a");
+    let running = proxy(&prefers_a).await;
+    for _ in 0..8 {
+        assert_eq!(ask(&running).await, "a");
+    }
 }

@@ -15,6 +15,7 @@ use riparian_filters::identify::{Keys, Tenant};
 use riparian_filters::judge::{Facts, HealthView, Owner, Ruling, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
+use riparian_filters::table::CloudSet;
 use spec::{Contract, Request};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,7 @@ fn ask(
         affinity: request.affinity,
         seed: request.seed,
         in_flight: &[],
+        favoured: CloudSet::NONE,
     };
     let ruling: Ruling<'_> = judge(policy, &facts);
     let verdict = select(policy, &ruling, &facts);

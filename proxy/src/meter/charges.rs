@@ -5,6 +5,7 @@ use crate::metrics::Metrics;
 use metrics::Gauge;
 use riparian_config::{Amount, Commitment, Config, Millionths, Timestamp};
 use riparian_filters::meter::{Drawdown, Usage, share};
+use riparian_filters::table::CloudSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -134,6 +135,11 @@ impl Charges {
             *steer && !clouds.is_empty() && *from <= now && now < *until && drawn.stands(now).is_behind()
         });
         self.favoured.store(behind.fold(0, |set, drawn| set | drawn.clouds), Ordering::Relaxed);
+    }
+
+    /// The clouds to try first among those that the contract names and likes equally well.
+    pub(crate) fn favoured(&self) -> CloudSet {
+        CloudSet::of_bits(self.favoured.load(Ordering::Relaxed))
     }
 }
 
