@@ -1,6 +1,6 @@
 use super::super::{Born, Life, Pin};
 use super::*;
-use riparian_config::{CloudName, EndpointName, Timestamp};
+use riparian_config::{CloudName, EndpointName};
 use riparian_filters::identify::{SessionId, Tenant};
 use std::path::Path;
 

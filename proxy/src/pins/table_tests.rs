@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use riparian_config::{CloudName, EndpointName, Timestamp};
+use riparian_config::{CloudName, EndpointName};
 use riparian_filters::identify::SessionId;
 
 const SECOND: u64 = 1000;
