@@ -74,7 +74,7 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 39] = [
+const FIELDS: [&str; 41] = [
     "attempts",
     "cache_write_tokens",
     "cached_tokens",
@@ -90,7 +90,9 @@ const FIELDS: [&str; 39] = [
     "first_byte_us",
     "grade",
     "handles",
+    "in_band",
     "input_tokens",
+    "lease",
     "method",
     "model",
     "outcome",
