@@ -16,6 +16,7 @@ use riparian_filters::readings::Classes;
 use riparian_filters::rewrite;
 use riparian_filters::scan::{Scanner, Signals};
 use riparian_filters::select::select;
+use riparian_filters::table::CloudSet;
 use riparian_filters::table::Table;
 use std::hint::black_box;
 use std::time::Duration;
@@ -55,7 +56,13 @@ fn head(headers: &HeaderMap) -> Head<'_> {
 }
 
 fn moment() -> Moment<'static> {
-    Moment { now: now(), health: HealthView { down: &[0; 8] }, in_flight: &[], random: [7; 16] }
+    Moment {
+        now: now(),
+        health: HealthView { down: &[0; 8] },
+        in_flight: &[],
+        favoured: CloudSet::NONE,
+        random: [7; 16],
+    }
 }
 
 /// Everything between the body's last byte and the endpoint's target, the pin table's answer included as a value.
@@ -81,7 +88,7 @@ fn from_signals(policy: &Policy, headers: &HeaderMap, signals: &Signals) -> (Dec
     let decision = decide(
         policy,
         &classified,
-        &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+        &Asker { tenant, caller: None, named, inner: None, narrow: None },
         recalled,
         moment(),
     );
@@ -119,6 +126,7 @@ fn by_body(criterion: &mut Criterion) {
             affinity: Some(7),
             seed: 7,
             in_flight: &[],
+            favoured: CloudSet::NONE,
         };
         let ruling = judge(&policy, &facts);
         assert_eq!(ruling.outcome, Ok(Freedom::Held(EndpointId(2))), "the bench measures what is allowed");
@@ -175,6 +183,7 @@ fn facts(policy: &Policy) -> Facts<'static> {
         affinity: Some(7),
         seed: 7,
         in_flight: &[],
+        favoured: CloudSet::NONE,
     }
 }
 

@@ -67,6 +67,7 @@ pub fn surface() -> Surface {
         births: Vec::new(),
         expires: Vec::new(),
         stored: None,
+        usage: Vec::new(),
         deletes: None,
         collective: false,
         socket: None,

@@ -18,6 +18,7 @@ use riparian_filters::readings::Classes;
 use riparian_filters::rewrite;
 use riparian_filters::scan::{Scanner, Signals, Watch};
 use riparian_filters::select::select;
+use riparian_filters::table::CloudSet;
 use smallvec::SmallVec;
 use std::hint::black_box;
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Case> {
     parts(&mut cases);
     contracts(&mut cases);
     answers(&mut cases);
+    meters(&mut cases);
     scans(&mut cases);
     wholes(&mut cases);
     cases
@@ -79,7 +81,13 @@ fn now() -> Timestamp {
 }
 
 fn moment() -> Moment<'static> {
-    Moment { now: now(), health: HealthView { down: &[0; 8] }, in_flight: &[], random: [7; 16] }
+    Moment {
+        now: now(),
+        health: HealthView { down: &[0; 8] },
+        in_flight: &[],
+        favoured: CloudSet::NONE,
+        random: [7; 16],
+    }
 }
 
 /// What an SDK of today sends along; `session` adds the name of a session.
@@ -209,6 +217,7 @@ fn facts(policy: &Policy) -> Facts<'static> {
         affinity: Some(7),
         seed: 7,
         in_flight: &[],
+        favoured: CloudSet::NONE,
     }
 }
 
@@ -256,6 +265,40 @@ fn answers(cases: &mut Vec<Case>) {
                     });
                     told.expect("a right answer");
                 }
+            }
+        });
+    }
+}
+
+/// What an answer costs, where that is all that is due: a JSON answer of 2 KB, and fifty chunks of a stream, the last of which tells it.
+fn meters(cases: &mut Vec<Case>) {
+    let policy = policy(crate::CONFIG);
+    let surface = policy.named("POST", CHAT).expect("a known operation").surface;
+    let answer = policy.answer(surface).expect("chat completions tell of tokens");
+    let usage =
+        r#"{"prompt_tokens":2006,"completion_tokens":300,"prompt_tokens_details":{"cached_tokens":1920}}"#;
+    let text = "Which way does the water go, and why? ".repeat(50);
+    let json = format!(
+        r#"{{"id":"chatcmpl-1","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}}}}],"usage":{usage}}}"#
+    );
+    let chunk = |choices: &str, usage: &str| {
+        format!(
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-5.5\",\"choices\":[{choices}],\"usage\":{usage}}}\n\n"
+        )
+    };
+    let events = chunk(r#"{"index":0,"delta":{"content":" water"},"finish_reason":null}"#, "null").repeat(49)
+        + &chunk("", usage);
+    for (name, content_type, text) in
+        [("json", "application/json", json), ("sse", "text/event-stream", events)]
+    {
+        let text = leak(text);
+        add(cases, format!("meter/{name}"), move || {
+            move || {
+                let mut learner = Learner::of_usage(answer, content_type).expect("a type that it reads");
+                for chunk in black_box(text.as_bytes()).chunks(600) {
+                    learner.feed(answer, chunk, |_| {}).expect("a right answer");
+                }
+                black_box(learner.usage(answer));
             }
         });
     }
@@ -310,7 +353,7 @@ fn whole(policy: &'static Policy, kept: &mut Kept, path: &str, headers: &HeaderM
     decide(
         policy,
         &classified,
-        &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+        &Asker { tenant, caller: None, named, inner: None, narrow: None },
         Recalled { owners: &owners, located: None, lineage, since: &[], rested: Duration::ZERO },
         moment(),
     )

@@ -3,6 +3,7 @@
 mod clouds;
 mod contract;
 mod listeners;
+mod meter;
 mod naming;
 mod pins;
 mod running;
@@ -32,6 +33,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     let tenants = tenants::tenants(&file, &clouds, found);
     let named = tenants.as_ref().map_or(&[][..], |tenants| &tenants.named);
     let contract = contract::contract(&file, &surfaces, named, read, found);
+    let meter = meter::meter(&file, &clouds, contract.as_ref(), &surfaces, found);
     let retries = running::retries(&file, found);
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);
@@ -49,6 +51,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
         retries: retries?,
         health: health?,
         balance: balance?,
+        meter: meter?,
         telemetry: telemetry?,
         surfaces,
     })

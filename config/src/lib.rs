@@ -64,6 +64,7 @@ mod fault;
 mod grade;
 mod limits;
 mod listener;
+mod meter;
 mod name;
 mod owner;
 mod pattern;
@@ -81,6 +82,7 @@ mod telemetry;
 mod tenant;
 mod tree;
 mod url;
+mod usage;
 mod witness;
 
 pub use cloud::*;
@@ -90,6 +92,7 @@ pub use grade::*;
 pub use jiff::Timestamp;
 pub use limits::*;
 pub use listener::*;
+pub use meter::*;
 pub use name::*;
 pub use pattern::*;
 pub use schema::schema;
@@ -98,6 +101,7 @@ pub use session::*;
 pub use surface::*;
 pub use telemetry::*;
 pub use tenant::*;
+pub use usage::*;
 pub use witness::*;
 
 /// A whole configuration, checked.
@@ -125,6 +129,8 @@ pub struct Config {
     pub health: Health,
     /// How an endpoint is chosen within the candidate set.
     pub balance: Balance,
+    /// What tokens cost.
+    pub meter: Meter,
     /// Log and headers.
     pub telemetry: Telemetry,
     /// Every surface that is recognised, and the vendors, the operator's included.

@@ -93,4 +93,10 @@ names! {
     VendorName;
     /// The kind of a handle: `response`, `conversation`, `container`.
     Namespace;
+    /// A way in which answers tell of tokens.
+    UsageName;
+    /// What was committed to be drawn.
+    CommitmentName;
+    /// Who has a share in a term's money.
+    PartyName;
 }

@@ -1,5 +1,6 @@
 //! Text to one value: durations, sizes, instants, addresses. Pure, and each refusal says what to write.
 
+use crate::Millionths;
 use crate::table::quoted;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
@@ -76,6 +77,31 @@ pub(crate) fn size(text: &str, min: u64) -> Result<u64, Refusal> {
         Some(bytes) if bytes <= SIZE_BYTES_MAX => Ok(bytes),
         _ => refusal("it is more than 1024 GiB", "at most `1024GiB`"),
     }
+}
+
+/// `1.25`, exactly: millionths, from 0 to `max`.
+pub(crate) fn decimal(text: &str, max: u64) -> Result<Millionths, Refusal> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(rest) {
+        return refusal("money is written as a plain decimal", "such as `1.25`");
+    }
+    if rest.len() > 6 {
+        return refusal("money is counted in millionths here", "at most six digits behind the point");
+    }
+    let fraction = format!("{rest:0<6}").parse::<u64>().ok();
+    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(Millionths::ONE));
+    let sum = whole.zip(fraction).and_then(|(whole, fraction)| whole.checked_add(fraction));
+    match sum.filter(|sum| *sum <= max.saturating_mul(Millionths::ONE)) {
+        Some(sum) => Ok(Millionths(sum)),
+        None => refusal(format!("it is over {max}"), format!("at most `{max}`")),
+    }
+}
+
+/// A word that can be a label.
+pub(crate) fn word(text: &str) -> Result<String, Refusal> {
+    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if fits { Ok(text.to_owned()) } else { refusal("it is a label of metrics", "1 to 16 letters and digits") }
 }
 
 /// The digits that `text` begins with, and the rest.
@@ -243,6 +269,36 @@ mod tests {
             assert!(span(bad, false).is_err(), "{bad:?} is no span");
         }
         assert!(span("10", false).expect_err("no unit").instead.contains("`10s`"));
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        for (text, millionths) in
+            [("0", 0), ("1", 1_000_000), ("1.25", 1_250_000), ("0.000001", 1), ("100.000000", 100_000_000)]
+        {
+            assert_eq!(decimal(text, 100), Ok(Millionths(millionths)), "{text}");
+        }
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1,5",
+            "0.0000001",
+            "100.000001",
+            "1_000",
+            "99999999999999999999",
+            "1.2.3",
+        ] {
+            assert!(decimal(bad, 100).is_err(), "{bad:?} is no decimal");
+        }
+        assert_eq!(
+            ["1.25", "20", "0.000001"].map(|text| decimal(text, 100).expect("a decimal").to_string()),
+            ["1.25", "20", "0.000001"]
+        );
     }
 
     #[test]

@@ -76,6 +76,12 @@ fn of_kind(kind: &Kind, sections: &mut Map<String, Value>) -> Value {
         Kind::Variable => json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Decimal(max) => json!({
+            "anyOf": [
+                { "type": "number", "minimum": 0, "maximum": max },
+                { "type": "string", "pattern": r"^[0-9]+(?:\.[0-9]{1,6})?$" }
+            ]
+        }),
         Kind::Span { zero: false } => json!({ "type": "string", "pattern": "^0*[1-9][0-9]*(?:ms|s|m|h|d)$" }),
         Kind::Span { zero: true } => json!({
             "anyOf": [{ "type": "string", "pattern": "^[0-9]+(?:ms|s|m|h|d)$" }, { "const": 0 }]

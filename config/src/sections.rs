@@ -5,6 +5,7 @@
 
 mod clouds;
 mod contract;
+mod meter;
 mod running;
 
 use crate::table::Kind::{Address, Flag, In, List, Map, Name, Path, Span, Version, Word};
@@ -12,6 +13,7 @@ use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Field, Kind, Need, Rule, Section};
 pub(crate) use clouds::*;
 pub(crate) use contract::*;
+pub(crate) use meter::*;
 pub(crate) use running::*;
 
 pub(crate) const fn row(
@@ -134,6 +136,13 @@ pub(crate) static FILE: Section = Section {
             Word(&["rendezvous", "least_in_flight"]),
             "rendezvous",
             "How an endpoint is chosen within the candidate set: rendezvous keeps a session with its endpoint and so its caches warm; least_in_flight takes the least busy one.",
+        ),
+        row(
+            "meter",
+            Optional,
+            In(&METER),
+            "{ prices: [{ input: 1.25, output: 10 }] }",
+            "What tokens cost, commitments, and shares.",
         ),
         row(
             "telemetry",

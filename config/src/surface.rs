@@ -6,8 +6,9 @@
 
 use crate::cloud::Dialect;
 use crate::grade::Grade;
-use crate::name::{FamilyName, Namespace, SurfaceId, VendorName};
+use crate::name::{FamilyName, Namespace, SurfaceId, UsageName, VendorName};
 use crate::pattern::Pattern;
+use crate::usage::UsageShape;
 use std::time::Duration;
 
 /// Every surface that is known, with the families and the kinds of handles that they speak of, and every vendor.
@@ -17,6 +18,8 @@ pub struct Surfaces {
     pub families: Vec<Family>,
     /// Every kind of handle.
     pub kinds: Vec<HandleKind>,
+    /// Every way in which answers tell of tokens.
+    pub usages: Vec<UsageShape>,
     /// In the files' order. The index of a surface here is its number everywhere else.
     pub surfaces: Vec<Surface>,
     /// Whose model is it? The longest pattern that matches a model's name decides; without one, the vendor of the surface.
@@ -146,6 +149,8 @@ pub struct Surface {
     pub expires: Vec<Expiry>,
     /// Where the answer says whether it was stored; `false` there means that the handles lead nowhere.
     pub stored: Option<Echo>,
+    /// How its answers tell of tokens: of these ways the first that one shows; empty when they do not.
+    pub usage: Vec<UsageName>,
     /// A success ends the handles of this kind that the request cites.
     pub deletes: Option<Namespace>,
     /// A LIST: it has no handle, and its answer differs from cloud to cloud.

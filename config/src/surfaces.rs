@@ -3,7 +3,7 @@
 mod decode;
 mod sections;
 
-use crate::{Faults, HandleKind, Namespace, Surfaces};
+use crate::{Faults, HandleKind, Namespace, Surfaces, UsageName, UsageShape};
 use decode::parse;
 use std::sync::LazyLock;
 
@@ -64,6 +64,12 @@ impl Surfaces {
             }
             self.kinds.push(kind);
         }
+        for usage in other.usages {
+            if self.usages.iter().any(|known| known.name == usage.name) {
+                return Err(format!("there is a usage `{}` already", usage.name));
+            }
+            self.usages.push(usage);
+        }
         for mut surface in other.surfaces {
             surface.family += first;
             if self.surfaces.iter().any(|known| known.id == surface.id) {
@@ -92,6 +98,9 @@ impl Surfaces {
                     surface.id
                 ));
             }
+            if let Some(usage) = surface.usage.iter().find(|usage| self.usage(usage).is_none()) {
+                return Err(format!("`{}` speaks of the usage `{usage}`, which there is not", surface.id));
+            }
             if !self.vendors.iter().any(|vendor| vendor.name == surface.vendor) {
                 return Err(format!(
                     "`{}` is of the vendor `{}`, whom nobody knows",
@@ -106,6 +115,12 @@ impl Surfaces {
     #[must_use]
     pub fn kind(&self, name: &Namespace) -> Option<&HandleKind> {
         self.kinds.iter().find(|kind| kind.name == *name)
+    }
+
+    /// A way in which answers tell of tokens by its name.
+    #[must_use]
+    pub fn usage(&self, name: &UsageName) -> Option<&UsageShape> {
+        self.usages.iter().find(|usage| usage.name == *name)
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number between these, both included.
     Count(u64, u64),
+    /// A number of at least 0 and at most this, with at most six digits behind its point.
+    Decimal(u64),
     /// A length of time with its unit; `zero` when none at all makes sense.
     Span { zero: bool },
     /// Bytes with their unit, from this many on.
@@ -119,6 +121,9 @@ impl Kind {
             Self::Path => "the path of a file".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Decimal(max) => {
+                format!("a number from 0 to {max}, with at most six digits behind the point")
+            }
             Self::Span { .. } => "a length of time with its unit".to_owned(),
             Self::Size(_) => "a size with its unit".to_owned(),
             Self::Instant => "a point in time".to_owned(),

@@ -50,6 +50,8 @@ pub struct Moment<'a> {
     pub health: HealthView<'a>,
     /// Requests in flight, by endpoint.
     pub in_flight: &'a [u32],
+    /// Clouds whose commitments are behind their plan: they break ties, and nothing else.
+    pub favoured: CloudSet,
     /// 16 bytes that nobody can foresee: a session is minted from them, and stateless requests are spread by them.
     pub random: [u8; 16],
 }
@@ -87,6 +89,7 @@ pub fn decide(
         affinity,
         seed: SessionId::mint(moment.random).affinity(),
         in_flight: moment.in_flight,
+        favoured: moment.favoured,
     };
     let ruling = judge(policy, &facts);
     let shadow = ruling.other.map(|cell| Shadow {

@@ -73,6 +73,8 @@ pub struct Facts<'a> {
     pub seed: u64,
     /// Requests in flight, by endpoint; balanced on only when the configuration says so.
     pub in_flight: &'a [u32],
+    /// Clouds to try first among those that are allowed and none of which is preferred.
+    pub favoured: CloudSet,
 }
 
 /// What is known of a handle.

@@ -3,12 +3,20 @@
 //! [`Learner::feed`] is given each piece of an answer before it is forwarded, and calls back for every handle whose last byte has
 //! come: so a pin is written before the client can know the handle. The bytes themselves are not changed and not held.
 //! An answer that cannot be read (encoded, malformed, of another type) gives birth to nothing; it is the caller's to count.
+//!
+//! In the same pass it reads what the answer cost ([`crate::meter`]). Where that is all that is due, an event is read only once it is
+//! there whole, and only when it can tell of tokens at all.
+
+mod answer;
+
+pub use answer::{Answer, Born};
 
 use crate::eventstream::bytes::Unwrapper;
 use crate::eventstream::{self, FrameError};
-use crate::scan::{Captures, NameHash, ScanError, Scanner, Watch};
+use crate::meter::{Meter, Needles, Usage};
+use crate::scan::{NameHash, ScanError, Scanner, Watch};
 use crate::sse::{Piece, Splitter};
-use riparian_config::{Echo, Namespace, Pointer, Step, Surface, Surfaces, Take};
+use riparian_config::Namespace;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -17,105 +25,8 @@ use std::sync::Arc;
 /// and told again when it comes again.
 const TOLD_MAX: usize = 1024;
 
-/// What to look for in the answers of one surface.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    births: Vec<Born>,
-    /// Kinds whose end an answer tells; their slots follow those of the births.
-    expires: Vec<Namespace>,
-    json: Arc<Watch>,
-    sse: Arc<Watch>,
-    event: Arc<Watch>,
-    socket: Arc<Watch>,
-    /// Headers in which a handle is born, with its slot.
-    headers: Vec<(String, usize)>,
-    /// The slot, in all watches, that says whether the answer was stored.
-    stored: Option<usize>,
-}
-
-/// A handle that is due.
-#[derive(Clone, Debug)]
-pub struct Born {
-    /// Which kind.
-    pub kind: Namespace,
-    /// It lives although the answer says that it was not stored, and whatever the request's grade is.
-    pub always: bool,
-    /// It is a blob, and what is told of it is its digest.
-    pub sealed: bool,
-    take: Take,
-}
-
-impl Answer {
-    /// Compiles a surface's births; `None` when its answers give birth to nothing. `all` knows the kinds of handles.
-    ///
-    /// # Errors
-    /// When there are too many pointers; the text names the surface.
-    pub fn compile(surface: &Surface, all: &Surfaces) -> Result<Option<Self>, String> {
-        if surface.births.is_empty() {
-            return Ok(None);
-        }
-        // A slot without a pointer in one of the forms watches what no API answers with: arrays of arrays of arrays at the root. Any
-        // key, however odd, could come in an answer.
-        let nowhere = Pointer(vec![Step::Each, Step::Each]);
-        let compile = |pointer: fn(&Echo) -> &Option<Pointer>| {
-            let births = surface.births.iter().map(|birth| (&birth.at, Captures::of(&birth.handle, all)));
-            let expires = surface.expires.iter().map(|expiry| (&expiry.at, Captures::Text));
-            let stored = surface.stored.iter().map(|echo| (echo, Captures::Nothing));
-            let places = births.chain(expires).chain(stored);
-            let pointers =
-                places.map(|(echo, captures)| (pointer(echo).as_ref().unwrap_or(&nowhere), captures));
-            Watch::pointers(pointers).map(Arc::new).map_err(|error| format!("{}: {error}", surface.id))
-        };
-        let headers = surface.births.iter().enumerate();
-        let headers = headers.filter_map(|(slot, birth)| Some((birth.at.header.clone()?, slot))).collect();
-        Ok(Some(Self {
-            json: compile(|echo| &echo.json)?,
-            sse: compile(|echo| &echo.sse)?,
-            event: compile(|echo| &echo.event)?,
-            socket: compile(|echo| &echo.socket)?,
-            headers,
-            births: surface
-                .births
-                .iter()
-                .map(|birth| Born {
-                    kind: birth.handle.clone(),
-                    always: birth.always,
-                    sealed: Captures::of(&birth.handle, all) == Captures::Digest,
-                    take: birth.take,
-                })
-                .collect(),
-            expires: surface.expires.iter().map(|expiry| expiry.handle.clone()).collect(),
-            stored: surface.stored.as_ref().map(|_| surface.births.len() + surface.expires.len()),
-        }))
-    }
-
-    /// Whether something can be born whatever the request's grade is.
-    #[must_use]
-    pub fn is_always_due(&self) -> bool {
-        self.births.iter().any(|born| born.always)
-    }
-
-    /// The handles that an answer's head gives birth to; `header` looks one up.
-    pub fn in_head<'a, 'h>(
-        &'a self,
-        header: impl Fn(&str) -> Option<&'h str> + 'a,
-    ) -> impl Iterator<Item = (&'a Born, &'h str)> + 'a
-    where
-        'h: 'a,
-    {
-        self.headers.iter().filter_map(move |(name, slot)| {
-            let born = &self.births[*slot];
-            let value = born.take.of(header(name)?);
-            (!value.is_empty()).then_some((born, value))
-        })
-    }
-
-    /// Whether anything is due in a body.
-    #[must_use]
-    pub fn has_body_births(&self) -> bool {
-        !(self.json.is_empty() && self.sse.is_empty() && self.event.is_empty())
-    }
-}
+/// Bytes of an event that are held until its end tells whether it is worth reading; a longer one is read as it comes. Most are below 1 KB.
+const GLANCE_BYTES_MAX: usize = 16 * 1024;
 
 /// What a piece of an answer told.
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +73,7 @@ enum Form {
     Events(Splitter, Pieces),
     Aws(Box<eventstream::Splitter>, Unwrapper, Pieces),
     Messages(Pieces),
+    Payloads(Pieces),
     Done,
 }
 
@@ -170,6 +82,15 @@ enum Form {
 struct Pieces {
     scanner: Box<Scanner<Arc<Watch>>>,
     readable: bool,
+    glance: Option<Box<Glance>>,
+}
+
+/// The document under way, as long as nobody knows whether it is worth reading.
+#[derive(Debug, Default)]
+struct Glance {
+    held: Vec<u8>,
+    /// It is being read.
+    read: bool,
 }
 
 /// What was told already.
@@ -180,6 +101,7 @@ struct Told {
     not_stored: bool,
     /// Digests of the handles, the oldest first.
     handles: SmallVec<[u64; 8]>,
+    meter: Meter,
 }
 
 /// Where a piece of a document stands in the bytes that came.
@@ -202,14 +124,25 @@ impl Learner {
     /// Begins with an answer of this content type; `None` when that is neither JSON nor a stream of events.
     #[must_use]
     pub fn new(answer: &Answer, content_type: &str) -> Option<Self> {
+        Self::begin(answer, content_type, true)
+    }
+
+    /// The same where no handle is due: only what the answer cost is read.
+    #[must_use]
+    pub fn of_usage(answer: &Answer, content_type: &str) -> Option<Self> {
+        Self::begin(answer, content_type, false)
+    }
+
+    fn begin(answer: &Answer, content_type: &str, handles: bool) -> Option<Self> {
         let kind = content_type.split(';').next().unwrap_or("").trim();
         let is = |word: &str| kind.eq_ignore_ascii_case(word);
+        let watches = if handles { &answer.whole } else { &answer.tokens };
         let form = if is("application/json") || is("application/x-amz-json-1.1") {
-            Form::Json(Box::new(Scanner::new(Arc::clone(&answer.json))))
+            Form::Json(Box::new(Scanner::new(Arc::clone(&watches.json))))
         } else if is("text/event-stream") {
-            Form::Events(Splitter::default(), Pieces::new(&answer.sse))
+            Form::Events(Splitter::default(), Pieces::new(&watches.sse, !handles))
         } else if is("application/vnd.amazon.eventstream") {
-            Form::Aws(Box::default(), Unwrapper::default(), Pieces::new(&answer.event))
+            Form::Aws(Box::default(), Unwrapper::default(), Pieces::new(&watches.event, !handles))
         } else {
             return None;
         };
@@ -219,13 +152,25 @@ impl Learner {
     /// Begins with a socket's server. Each message is fed on its own, and ended with [`Self::end_of_message`].
     #[must_use]
     pub fn socket(answer: &Answer) -> Self {
-        Self { form: Form::Messages(Pieces::new(&answer.socket)), told: Told::default() }
+        let pieces = Pieces::new(&answer.whole.socket, !answer.has_births());
+        Self { form: Form::Messages(pieces), told: Told::default() }
+    }
+
+    /// Takes what an answer's head tells of tokens; `header` looks one up.
+    pub fn read_head<'h>(&mut self, answer: &Answer, header: impl Fn(&str) -> Option<&'h str>) {
+        answer.shapes.read_head(&mut self.told.meter, header);
+    }
+
+    /// What the answer has cost, as far as it has told; `None` as long as it has told nothing.
+    #[must_use]
+    pub fn usage(&self, answer: &Answer) -> Option<Usage> {
+        self.told.meter.usage(&answer.shapes)
     }
 
     /// Begins with an AWS event stream whose payloads, whole and unwrapped, are fed one by one, each ended as a socket's message is.
     #[must_use]
     pub fn payloads(answer: &Answer) -> Self {
-        Self { form: Form::Messages(Pieces::new(&answer.event)), told: Told::default() }
+        Self { form: Form::Payloads(Pieces::new(&answer.whole.event, false)), told: Told::default() }
     }
 
     /// Reads the next piece; `tell` hears of what was learned, before this returns. `answer` is always the same.
@@ -256,7 +201,7 @@ impl Learner {
                         pieces.feed(answer, (data, Some(at)), told, &mut tell);
                     }
                     Piece::NewLine => pieces.feed(answer, (b"\n", None), told, &mut tell),
-                    Piece::End => pieces.end(told),
+                    Piece::End => pieces.end(answer, &answer.sse_keys, told),
                 });
                 Ok(())
             }
@@ -270,12 +215,12 @@ impl Learner {
                     }
                     eventstream::Piece::End => {
                         let _ = unwrapper.end(|inner| pieces.feed(answer, (inner, None), told, &mut tell));
-                        pieces.end(told);
+                        pieces.end(answer, &answer.event_keys, told);
                     }
                 });
                 fed.map_err(Unreadable::Frames)
             }
-            Form::Messages(pieces) => {
+            Form::Messages(pieces) | Form::Payloads(pieces) => {
                 pieces.feed(answer, (bytes, Some(0)), told, &mut tell);
                 Ok(())
             }
@@ -286,23 +231,52 @@ impl Learner {
         result
     }
 
-    /// A message of a socket has ended. Whether it was stored is asked of each anew.
-    pub fn end_of_message(&mut self) {
-        if let Form::Messages(pieces) = &mut self.form {
-            pieces.end(&mut self.told);
-            self.told.not_stored = false;
+    /// A message of a socket has ended, or a payload. Whether it was stored is asked of each message anew, and of a whole stream of
+    /// payloads.
+    pub fn end_of_message(&mut self, answer: &Answer) {
+        match &mut self.form {
+            Form::Messages(pieces) => {
+                pieces.end(answer, &answer.socket_keys, &mut self.told);
+                self.told.meter.over(&answer.shapes, true);
+                self.told.not_stored = false;
+            }
+            Form::Payloads(pieces) => pieces.end(answer, &answer.event_keys, &mut self.told),
+            _ => {}
         }
     }
 }
 
 impl Pieces {
-    fn new(watch: &Arc<Watch>) -> Self {
-        Self { scanner: Box::new(Scanner::new(Arc::clone(watch))), readable: true }
+    fn new(watch: &Arc<Watch>, glance: bool) -> Self {
+        Self {
+            scanner: Box::new(Scanner::new(Arc::clone(watch))),
+            readable: true,
+            glance: glance.then(Box::default),
+        }
+    }
+
+    /// `at` is where the bytes stand in those that came, if they do.
+    fn feed(
+        &mut self,
+        answer: &Answer,
+        (bytes, at): (&[u8], Option<usize>),
+        told: &mut Told,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
+        let Some(glance) = self.glance.as_mut().filter(|glance| !glance.read) else {
+            return self.read(answer, (bytes, at), told, tell);
+        };
+        if glance.held.len() + bytes.len() <= GLANCE_BYTES_MAX {
+            return glance.held.extend_from_slice(bytes);
+        }
+        glance.read = true;
+        let held = std::mem::take(&mut glance.held);
+        self.read(answer, (&held, None), told, tell);
+        self.read(answer, (bytes, at), told, tell);
     }
 
     /// `[DONE]` and the like are no JSON; the event is passed over.
-    /// `at` is where the bytes stand in those that came, if they do.
-    fn feed(
+    fn read(
         &mut self,
         answer: &Answer,
         (bytes, at): (&[u8], Option<usize>),
@@ -316,10 +290,24 @@ impl Pieces {
         }
     }
 
-    fn end(&mut self, told: &mut Told) {
+    /// The event is over.
+    fn end(&mut self, answer: &Answer, keys: &Needles, told: &mut Told) {
+        if let Some(mut glance) = self.glance.take() {
+            let held = !std::mem::take(&mut glance.read);
+            let worth = held && keys.are_in(&glance.held);
+            if worth {
+                self.read(answer, (&glance.held, None), told, &mut |_| {});
+            }
+            glance.held.clear();
+            self.glance = Some(glance);
+            if held && !worth {
+                return;
+            }
+        }
         self.scanner.again();
         self.readable = true;
         told.captures = 0;
+        told.meter.over(&answer.shapes, false);
     }
 }
 
@@ -347,6 +335,11 @@ impl Told {
                 (Some(born), _) if !value.is_empty() => tell(Learned::Born(born, born.take.of(value))),
                 (None, Some(kind)) => tell(Learned::Expires(kind, value)),
                 _ => {}
+            }
+        }
+        for (slot, count) in signals.counts() {
+            if let Some(number) = answer.shapes.at_slot(slot.wrapping_sub(answer.counts_from)) {
+                self.meter.count(&answer.shapes, number, count);
             }
         }
         if answer.stored.is_some_and(|slot| signals.is_false(slot))

@@ -12,7 +12,7 @@
 //! | judge | what does the contract in force allow? | [`table`], [`mod@judge`] |
 //! | select | which endpoint, and which next? | [`mod@select`] |
 //! | prepare | what must that endpoint see? | [`rewrite`], [`seal`] |
-//! | observe | which handles were born? | [`learn`], [`sse`], [`eventstream`], [`frame`] |
+//! | observe | which handles were born, what did it cost? | [`learn`], [`meter`], [`sse`], [`eventstream`], [`frame`] |
 //!
 //! What all of them can do together is proved by [`mod@prove`]. [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
 
@@ -26,6 +26,7 @@ pub mod head;
 pub mod identify;
 pub mod judge;
 pub mod learn;
+pub mod meter;
 mod patterns;
 pub mod policy;
 pub mod prove;

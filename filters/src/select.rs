@@ -3,7 +3,8 @@
 //! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the weights after Schindelhauer and Schomaker 2005): each endpoint
 //! scores `-weight / ln(u)`, where `u` in (0, 1) is a hash of the key and the endpoint's name, and the highest score
 //! wins. The same key meets the same endpoint, shares follow the weights, and an endpoint that leaves moves only its own
-//! share. The clouds that a term prefers come first, whatever the scores.
+//! share. The clouds that a term prefers come first, whatever the scores; and of those that it does not tell apart, the ones that a
+//! commitment favours.
 //!
 //! Every endpoint has its say, but few need a logarithm: since `-ln(u) >= 1 - u`, a score is at most `weight / (1 - u)`, and where that
 //! does not reach the list, nothing more is worked out. What is left for an endpoint is a hash and a comparison, a
@@ -13,6 +14,7 @@ use crate::decision::{CANDIDATES_MAX, Candidates, Reason, Verdict};
 use crate::judge::{Facts, Freedom, HealthView, Ruling};
 use crate::policy::{EndpointId, Policy};
 use crate::serving::Served;
+use crate::table::CloudSet;
 use riparian_config::Balance;
 
 /// Which endpoint, and which next? Computed once a request; retry and failover walk along it.
@@ -37,7 +39,12 @@ fn only(mut verdict: Verdict) -> Verdict {
 
 /// The endpoint that the tenant always has. Were another taken while it is down, that one would answer as if nothing were there.
 fn home(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>, cloud: Option<usize>) -> Verdict {
-    let always = Facts { affinity: Some(facts.tenant), health: HealthView::default(), ..*facts };
+    let always = Facts {
+        affinity: Some(facts.tenant),
+        health: HealthView::default(),
+        favoured: CloudSet::NONE,
+        ..*facts
+    };
     let verdict = only(free(policy, ruling, &always, cloud));
     match verdict.endpoints() {
         [one] if facts.health.is_down(*one) => Verdict::Refuse(Reason::OwnerUnavailable),
@@ -61,6 +68,15 @@ fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>, cloud: Option<u
         for &cloud in ruling.cell.prefer.iter().filter(|cloud| ruling.clouds.contains(**cloud)) {
             rest = rest.less(cloud);
             race.cloud(cloud);
+            race.list.begin_tier();
+        }
+        // The rest are equal to the contract, and money may say which comes first. It adds none.
+        let favoured = rest.and(facts.favoured);
+        if !favoured.is_empty() && !race.list.is_settled() {
+            for cloud in favoured.iter() {
+                rest = rest.less(cloud);
+                race.cloud(cloud);
+            }
             race.list.begin_tier();
         }
         if !race.list.is_settled() {
@@ -260,6 +276,10 @@ mod tests {
     }
 
     fn order(policy: &Policy, key: u64, down: &[u64]) -> Verdict {
+        favouring(policy, key, down, CloudSet::NONE)
+    }
+
+    fn favouring(policy: &Policy, key: u64, down: &[u64], favoured: CloudSet) -> Verdict {
         let facts = Facts {
             now: Timestamp::from_second(1_774_000_000).unwrap(),
             surface: policy.named("POST", "/v1/chat/completions").map(|found| found.surface),
@@ -278,8 +298,40 @@ mod tests {
             affinity: Some(key),
             seed: 0,
             in_flight: &[],
+            favoured,
         };
         select(policy, &judge(policy, &facts), &facts)
+    }
+
+    /// Money breaks ties: it adds no endpoint, takes none away, and comes behind what the contract prefers.
+    #[test]
+    fn a_favour_reorders_what_the_contract_does_not_tell_apart() {
+        let (policy, _) = policy(9, |_| 1);
+        let clouds = |verdict: &Verdict| -> Vec<usize> {
+            verdict.endpoints().iter().map(|id| policy.place(*id).cloud).collect()
+        };
+        for key in 0..200 {
+            let plain = order(&policy, key, &[]);
+            for bits in 0..16 {
+                let favoured = CloudSet::of_bits(bits);
+                let verdict = favouring(&policy, key, &[], favoured);
+                let [mut with, mut without] = [&verdict, &plain].map(|verdict| verdict.endpoints().to_vec());
+                with.sort_unstable_by_key(|id| id.0);
+                without.sort_unstable_by_key(|id| id.0);
+                assert_eq!(with, without, "the same endpoints, key {key}, favoured {bits:b}");
+                let order = clouds(&verdict);
+                assert_eq!(
+                    order[..3],
+                    [1, 1, 1],
+                    "the preferred cloud is first, key {key}, favoured {bits:b}"
+                );
+                match bits & 0b101 {
+                    0b001 => assert_eq!(order[3..], [0, 0, 0, 2, 2, 2], "key {key}"),
+                    0b100 => assert_eq!(order[3..], [2, 2, 2, 0, 0, 0], "key {key}"),
+                    _ => assert_eq!(verdict, plain, "there is no tie to break, key {key}"),
+                }
+            }
+        }
     }
 
     #[test]

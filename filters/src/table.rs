@@ -41,6 +41,12 @@ impl CloudSet {
         Self(if count >= 64 { u64::MAX } else { (1 << count) - 1 })
     }
 
+    /// The clouds whose bits are set.
+    #[must_use]
+    pub fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Whether `cloud` is in it.
     #[must_use]
     pub fn contains(self, cloud: usize) -> bool {

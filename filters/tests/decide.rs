@@ -11,6 +11,7 @@ use riparian_filters::identify::{Keys, Session, SessionId, SessionSource, Tenant
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::scan::{Scanner, Signals};
+use riparian_filters::table::CloudSet;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ fn finish(policy: &Policy, tenant: Tenant, ask: Ask<'_>, classified: &Classified
         now: Timestamp::from_second(1_772_150_400).unwrap(),
         health: HealthView { down: &down },
         in_flight: ask.in_flight,
+        favoured: CloudSet::NONE,
         random: [ask.random; 16],
     };
     let recalled = Recalled {

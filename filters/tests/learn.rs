@@ -135,10 +135,12 @@ fn only_answers_that_can_be_read_are() {
 }
 
 #[test]
-fn a_surface_without_births_has_no_learner() {
-    for surface in ["openai.embeddings.create", "openai.moderations.create", "openai.models.list"] {
+fn a_surface_without_births_has_no_learner_of_handles() {
+    for surface in ["openai.moderations.create", "openai.models.list"] {
         assert!(answer(surface).is_none(), "{surface}");
     }
+    let embeddings = answer("openai.embeddings.create").expect("it tells of tokens");
+    assert!(!embeddings.has_births());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use riparian_filters::identify::{Identity, Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::scan::Scanner;
+use riparian_filters::table::CloudSet;
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -106,6 +107,7 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
                             now: Timestamp::from_second(1_774_000_000).expect("a year that there is"),
                             health: HealthView { down: &[2] },
                             in_flight: &[1; 8],
+                            favoured: CloudSet::NONE,
                             random: [7; 16],
                         };
                         let recalled = Recalled {

@@ -36,7 +36,7 @@ struct Settling<'h> {
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
         self.record.end_turn(&self.house.sessions);
-        settle(&self.record, &self.house);
+        settle(&self.record, self.house);
     }
 }
 
@@ -318,7 +318,7 @@ impl Carry<'_, '_, '_> {
     }
 
     /// Stages 10 and 11: passes the answer on, and reads along.
-    pub(crate) async fn relay(self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
+    pub(crate) async fn relay(mut self, answer: Answer, endpoint: EndpointId) -> Result<(), Failed> {
         let Answer { mut upstream, mut head, at: _at } = answer;
         let without_body = upstream.begin(&head, &self.head.method);
         answer::strip(&mut head.lines);
@@ -395,7 +395,7 @@ impl Carry<'_, '_, '_> {
         Ok(())
     }
 
-    async fn ended(&self, observer: &mut Option<Observer>) {
+    async fn ended(&mut self, observer: &mut Option<Observer>) {
         if let Some(observer) = observer.take() {
             observer.end(self.house, self.record).await;
         }

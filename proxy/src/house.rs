@@ -50,6 +50,9 @@ pub struct House {
 /// How often the wall clock is compared with the boundaries of the terms: sockets are to end within a second.
 const TERMS_EVERY: Duration = Duration::from_millis(100);
 
+/// How often totals of money are brought to the disk: what a crash may take away.
+const MONEY_EVERY: Duration = Duration::from_secs(1);
+
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("House(..)")
@@ -115,6 +118,19 @@ impl House {
             if before.0 == now.0 && before.2 != now.2 {
                 terms::passed(&self, Timestamp::now());
             }
+        }
+    }
+
+    /// Keeps totals on the disk and commitments' steering up to date, a second behind.
+    pub(crate) async fn mind_money(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(MONEY_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.metrics.book.steer();
+            let house = Arc::clone(&self);
+            // The disk may take its time; nobody else waits for it. A panic there would be one of ours, and is told in the next second.
+            let _ = tokio::task::spawn_blocking(move || house.metrics.book.write()).await;
         }
     }
 

@@ -18,7 +18,7 @@
 //! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`carry`] | no |
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`], [`sigv4`] | no |
 //! | 10 | **relay** | is that who was meant; then bytes both ways | [`witness`], [`carry`], [`relay`], [`answer`] | I/O |
-//! | 11 | **observe** | which handles were born? | [`riparian_filters::learn`], [`observe`] | never |
+//! | 11 | **observe** | which handles were born, what did it cost? | [`riparian_filters::learn`], [`riparian_filters::meter`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`], [`sessions`] | never: a queue |
 //!
 //! A refusal at any stage leaves by one door ([`refuse`]) and still settles. A retry returns to **select** with the *same*
@@ -44,6 +44,7 @@ pub mod gate;
 pub mod house;
 mod http2;
 pub mod locks;
+pub mod meter;
 pub mod metrics;
 pub mod observe;
 mod peer;

@@ -7,11 +7,14 @@
 mod contract;
 mod pins;
 mod sessions;
+mod tokens;
 
 pub use contract::{ContractMetrics, Diverged, Divergence};
 pub use pins::{Operation, PinMetrics};
 pub use sessions::SessionMetrics;
+pub use tokens::TokenLabels;
 
+use crate::meter::Book;
 use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -114,6 +117,12 @@ pub struct Metrics {
     pub handles_learned: Counter,
     /// Answers in which handles were due and could not be read.
     pub answers_unread: Counter,
+    /// Answers that ought to have said what they cost and did not.
+    pub usage_missing: Counter,
+    /// Answers that said what they cost, and no price fits them.
+    pub usage_unpriced: Counter,
+    /// Answers whose end was not seen, but some of their cost was.
+    pub usage_partial: Counter,
     /// Arrival to decision.
     pub decision_seconds: Histogram,
     /// Connections that reached somebody whom a cloud's witness does not name.
@@ -129,6 +138,8 @@ pub struct Metrics {
     /// When the configuration in force was loaded.
     pub loaded_at: Gauge,
     refusals: Vec<(Reason, Counter)>,
+    /// Totals of money, commitments and shares.
+    pub book: Book,
 }
 
 /// What is in flight.
@@ -187,6 +198,9 @@ impl Metrics {
             sessions: SessionMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
             answers_unread: registry.counter("riparian_answers_unread_total", vec![]),
+            usage_missing: registry.counter("riparian_usage_missing_total", vec![]),
+            usage_unpriced: registry.counter("riparian_usage_unpriced_total", vec![]),
+            usage_partial: registry.counter("riparian_usage_partial_total", vec![]),
             decision_seconds: registry.histogram("riparian_decision_seconds", vec![]),
             retries: registry.counter("riparian_retries_total", vec![]),
             egress_mismatches: registry.counter("riparian_egress_mismatches_total", vec![]),
@@ -202,6 +216,7 @@ impl Metrics {
                     (*reason, registry.counter("riparian_refusals_total", labels))
                 })
                 .collect(),
+            book: Book::default(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             render,
             recorder,
@@ -217,6 +232,7 @@ impl Metrics {
         show(&self.streams_open, &self.in_flight.streams);
         show(&self.connections_open, &self.in_flight.connections);
         show(&self.held_bytes, &self.in_flight.held);
+        self.book.show();
         self.render.render()
     }
 
@@ -330,6 +346,32 @@ fn describe(recorder: &PrometheusRecorder) {
             "riparian_sessions_single_turn_total",
             "Sessions that fell idle after a single turn: stateless calls in a session's clothes.",
         ),
+        (
+            "riparian_tokens_total",
+            "Tokens. The directions cached and cache_write are parts of input, and reasoning is a part of output.",
+        ),
+        (
+            "riparian_term_tokens_total",
+            "The same by the terms that matched: a request that several matched counts for each, so terms do not add up.",
+        ),
+        (
+            "riparian_usage_missing_total",
+            "Answers that ought to have said what they cost and did not; their tokens are not known.",
+        ),
+        (
+            "riparian_usage_partial_total",
+            "Answers whose end was not seen: what they had said of tokens by then is counted, and more may be billed.",
+        ),
+        ("riparian_usage_unpriced_total", "Answers that said what they cost, and that no price fits."),
+        ("riparian_money_micros_total", "Millionths of the currency, by the prices of the configuration."),
+        (
+            "riparian_term_money_micros_total",
+            "The same by the terms that matched: a request that several matched counts for each.",
+        ),
+        (
+            "riparian_share_money_micros_total",
+            "A party's share of a term's money, in millionths of the currency.",
+        ),
         ("riparian_retries_total", "Further attempts inside a candidate set."),
         (
             "riparian_egress_mismatches_total",
@@ -353,6 +395,10 @@ fn describe(recorder: &PrometheusRecorder) {
         ),
         ("riparian_sessions_live", "Sessions that have not fallen idle."),
         ("riparian_endpoint_up", "1 while the endpoint counts as up."),
+        ("riparian_commitment_amount", "What was committed to, in the currency or in tokens."),
+        ("riparian_commitment_drawn", "What is drawn of it."),
+        ("riparian_commitment_plan", "What had to be drawn by now, at the same pace all along."),
+        ("riparian_commitment_forecast", "What will be drawn at its end, at the pace since the meter began."),
         ("riparian_config_info", "1 at the hash of the configuration in force."),
         (
             "riparian_config_last_reload_success",

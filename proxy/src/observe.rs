@@ -1,5 +1,5 @@
 //! Stage 11, **observe**: the handles that an answer gives birth to become pins, before the bytes that tell of them go out, and those
-//! that it ends are forgotten.
+//! that it ends are forgotten. What the answer costs is read in the same pass, and stands in the record from the piece on that says it.
 
 mod late;
 
@@ -14,6 +14,7 @@ use riparian_config::{Grade, Namespace, Timestamp};
 use riparian_filters::eventstream::Rewriter;
 use riparian_filters::identify::{PinKey, Tenant};
 use riparian_filters::learn::{self, Answer, Learned, Learner};
+use riparian_filters::meter::Usage;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ type Births = SmallVec<[Born; 4]>;
 #[derive(Debug)]
 pub(crate) struct Observer {
     learner: Learner,
+    /// Whether handles are due.
+    handles: bool,
     /// Pins of this answer, should it say at its end that it was not stored.
     born: SmallVec<[PinKey; 2]>,
     not_stored: bool,
@@ -57,23 +60,43 @@ impl Own {
     }
 }
 
-/// Begins to watch what a socket's endpoint says, if handles are due in it.
+/// Begins to watch what a socket's endpoint says, if handles or tokens are told there.
 pub(crate) fn observe_socket(record: &Record) -> Option<Observer> {
-    let answer = record.snapshot.policy.answer(record.surface?)?;
+    let answer = record.snapshot.policy.answer(record.surface?).filter(|answer| answer.has_socket())?;
     let not_stored = keeps_nothing(record);
     let own = Some(Own::default());
-    Some(Observer { learner: Learner::socket(answer), born: SmallVec::new(), not_stored, own })
+    let (learner, handles) = (Learner::socket(answer), answer.has_births());
+    Some(Observer { learner, handles, born: SmallVec::new(), not_stored, own })
 }
 
-/// Begins to watch an answer, if handles are due in it: its surface has births, the request leaves or cites state or something is
-/// always born, and it succeeded. What the head tells is learned at once; of an answer without a body nothing more is due.
+/// Begins to watch an answer, if it succeeded and something is due in it: what it costs; or handles, when its surface has births and the
+/// request leaves or cites state or something is always born. What the head tells is learned at once; of an answer without a body
+/// nothing more is due.
 pub(crate) async fn observe(
+    house: &Arc<House>,
+    record: &mut Record,
+    response: &AnswerHead,
+    without_body: bool,
+    seals: Option<&mut Sealing>,
+) -> Option<Observer> {
+    let (metered, observer, usage) = begin(house, record, response, without_body, seals).await?;
+    record.metered = metered;
+    record.usage = usage.map(so_far);
+    observer
+}
+
+/// What is known before the answer has ended.
+fn so_far(usage: Usage) -> Usage {
+    Usage { partial: true, ..usage }
+}
+
+async fn begin(
     house: &Arc<House>,
     record: &Record,
     response: &AnswerHead,
     without_body: bool,
     mut seals: Option<&mut Sealing>,
-) -> Option<Observer> {
+) -> Option<(bool, Option<Observer>, Option<Usage>)> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
         return None;
@@ -82,36 +105,49 @@ pub(crate) async fn observe(
         forget(house, record, &record.ends).await;
     }
     let answer = policy.answer(record.surface?)?;
-    if record.grade() < Grade::Creates && !answer.is_always_due() {
+    let handles = answer.has_births() && (record.grade() >= Grade::Creates || answer.is_always_due());
+    if !handles && !answer.tells_usage() {
         return None;
     }
     let text = |name: &str| response.lines.named(name).and_then(|value| value.to_str().ok());
     let mut births = Births::new();
-    for (born, value) in answer.in_head(text) {
-        births.extend(birth(record, &born.kind, value));
-        if let Some(seals) = &mut seals {
-            seals.born(record, born, value, None);
+    if handles {
+        for (born, value) in answer.in_head(text) {
+            births.extend(birth(record, &born.kind, value));
+            if let Some(seals) = &mut seals {
+                seals.born(record, born, value, None);
+            }
         }
+        learn(house, record, &births).await;
     }
-    learn(house, record, &births).await;
-    if without_body || !answer.has_body_births() {
+    if without_body || !answer.has_body(handles) {
         return None;
     }
     let plain =
         text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-    let kind = text(CONTENT_TYPE.as_str()).unwrap_or("");
-    if let Some(seals) = seals.filter(|_| plain && kind.starts_with("application/vnd.amazon.eventstream")) {
-        seals.frames = Some(Rewriter::default());
-        let (born, not_stored) = (SmallVec::new(), keeps_nothing(record));
-        return Some(Observer { learner: Learner::payloads(answer), born, not_stored, own: None });
-    }
-    let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE.as_str())?)).flatten();
-    if learner.is_none() && births.is_empty() && record.grade() >= Grade::Creates {
+    let frames = text(CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.starts_with("application/vnd.amazon.eventstream"));
+    let learner = match seals.filter(|_| plain && frames && handles) {
+        Some(seals) => {
+            seals.frames = Some(Rewriter::default());
+            Some(Learner::payloads(answer))
+        }
+        None => {
+            let read = if handles { Learner::new } else { Learner::of_usage };
+            plain.then(|| read(answer, text(CONTENT_TYPE.as_str())?)).flatten()
+        }
+    };
+    if learner.is_none() && births.is_empty() && handles && record.grade() >= Grade::Creates {
         house.metrics.answers_unread.increment(1);
         tracing::warn!(decision = %record.id, "an answer in which handles are due is encoded, or of a type that is not read");
     }
     let not_stored = keeps_nothing(record);
-    Some(Observer { learner: learner?, born: SmallVec::new(), not_stored, own: None })
+    let metered = answer.tells_usage();
+    let Some(mut learner) = learner else { return Some((metered, None, None)) };
+    learner.read_head(answer, text);
+    let usage = learner.usage(answer);
+    let observer = Observer { learner, handles, born: SmallVec::new(), not_stored, own: None };
+    Some((metered, Some(observer), usage))
 }
 
 /// Whether the endpoint's account keeps nothing.
@@ -120,17 +156,20 @@ fn keeps_nothing(record: &Record) -> bool {
 }
 
 impl Observer {
-    /// Reads a piece of the answer; when it returns, every handle in it is pinned.
+    /// Reads a piece of the answer; when it returns, every handle in it is pinned, and what it says of tokens is in the record.
     pub(crate) async fn feed(
         &mut self,
         house: &Arc<House>,
-        record: &Record,
+        record: &mut Record,
         bytes: &[u8],
         seals: Option<&mut Sealing>,
     ) {
         let policy = &record.snapshot.policy;
         let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
         let births = self.read(house, record, answer, bytes, seals);
+        let usage = self.learner.usage(answer);
+        // Before anything is waited for: whoever goes away meanwhile has caused it all the same.
+        record.usage = usage.map(so_far);
         if !births.is_empty() {
             learn(house, record, &births).await;
         }
@@ -140,7 +179,7 @@ impl Observer {
     pub(crate) fn rewrite(
         &mut self,
         house: &Arc<House>,
-        record: &Record,
+        record: &mut Record,
         bytes: &[u8],
         seals: &mut Sealing,
     ) -> Vec<u8> {
@@ -153,11 +192,12 @@ impl Observer {
             let births = self.read(house, record, answer, payload, Some(seals));
             house.metrics.handles_learned.increment(births.len() as u64);
             let sealed = seals.apply(payload);
-            self.learner.end_of_message();
+            self.learner.end_of_message(answer);
             seals.end_of_message();
             sealed
         });
         seals.frames = Some(frames);
+        record.usage = self.learner.usage(answer).map(so_far);
         out
     }
 
@@ -209,7 +249,9 @@ impl Observer {
                 one.life.lives = Some(one.life.lives.map_or(*left, |lives| lives.min(*left)));
             }
         }
-        if let Err(error) = fed {
+        if let Err(error) = fed
+            && self.handles
+        {
             house.metrics.answers_unread.increment(1);
             tracing::warn!(decision = %record.id, %error, "an answer in which handles are due cannot be read");
         }
@@ -222,8 +264,12 @@ impl Observer {
     }
 
     /// A message of a socket is over. What it did not store leads nowhere but to the socket itself.
-    pub(crate) async fn end_of_message(&mut self, house: &Arc<House>, record: &Record) {
-        self.learner.end_of_message();
+    pub(crate) async fn end_of_message(&mut self, house: &Arc<House>, record: &mut Record) {
+        if let Some(answer) = record.surface.and_then(|surface| record.snapshot.policy.answer(surface)) {
+            self.learner.end_of_message(answer);
+            let usage = self.learner.usage(answer);
+            record.usage = usage.map(so_far);
+        }
         let keeps_nothing = keeps_nothing(record);
         if std::mem::replace(&mut self.not_stored, keeps_nothing) && !self.born.is_empty() {
             forget(house, record, &self.born).await;
@@ -232,7 +278,8 @@ impl Observer {
     }
 
     /// The answer is over. What it did not store leads nowhere.
-    pub(crate) async fn end(self, house: &Arc<House>, record: &Record) {
+    pub(crate) async fn end(self, house: &Arc<House>, record: &mut Record) {
+        record.usage_is_whole();
         if self.not_stored && !self.born.is_empty() {
             forget(house, record, &self.born).await;
         }

@@ -131,7 +131,13 @@ pub(crate) async fn decide(
         Balance::Rendezvous => SmallVec::new(),
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
-    let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
+    let moment = Moment {
+        now: Timestamp::now(),
+        health: down.view(),
+        in_flight: &in_flight,
+        favoured: snapshot.charges.favoured(),
+        random,
+    };
     let grade_of = |session| house.sessions.grade(session).unwrap_or(Grade::Runtime);
     let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified, grade_of)?;
     (record.caller, record.parent) = (identity.caller, identity.parent);

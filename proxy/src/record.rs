@@ -10,6 +10,7 @@ use riparian_config::{Class, Grade, Term};
 use riparian_filters::decide::Asker;
 use riparian_filters::decision::{Decision, Reason};
 use riparian_filters::identify::{CallerNumber, PinKey, SESSION_TAG, Session, SessionId, SessionSource};
+use riparian_filters::meter::Usage;
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
 use smallvec::SmallVec;
 use std::fmt;
@@ -98,6 +99,10 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// Whether its answer ought to say what it cost.
+    pub metered: bool,
+    /// What it cost, as far as its answer has said; partial until that has ended whole.
+    pub usage: Option<Usage>,
     /// What was said on it, when it is a socket.
     pub socket: SocketNotes,
     /// When its head was there.
@@ -137,6 +142,8 @@ impl Record {
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
+            metered: false,
+            usage: None,
             socket: SocketNotes::default(),
             arrived,
             decided: None,
@@ -163,6 +170,13 @@ impl Record {
         self.decision.as_ref().map_or_else(|| reading.class(Grade::Unknown), |decision| decision.class)
     }
 
+    /// Its answer has ended whole: what that said of its cost is all there is.
+    pub(crate) fn usage_is_whole(&mut self) {
+        if let Some(usage) = &mut self.usage {
+            usage.partial = false;
+        }
+    }
+
     /// The surface's name, or `unrecognised`.
     #[must_use]
     pub fn surface_name(&self) -> &str {
@@ -180,8 +194,14 @@ impl Record {
 
     /// The terms that matched, in the contract's order.
     pub fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.terms_numbered().map(|(_, term)| term)
+    }
+
+    /// The same, with their numbers.
+    pub(crate) fn terms_numbered(&self) -> impl Iterator<Item = (u16, &Term)> {
         let terms = &self.snapshot.policy.config.contract.terms;
-        self.decision.iter().flat_map(|decision| &decision.terms).map(|number| &terms[usize::from(*number)])
+        let numbers = self.decision.iter().flat_map(|decision| &decision.terms);
+        numbers.map(|number| (*number, &terms[usize::from(*number)]))
     }
 
     /// How long a client had better wait before it tries again what is passing.

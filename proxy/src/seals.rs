@@ -117,7 +117,7 @@ pub(crate) fn open_body(record: &mut Record, tenant: Tenant, reader: &Reader, bo
 /// `None` where they stay as they came.
 pub(crate) async fn pass(
     house: &Arc<House>,
-    record: &Record,
+    record: &mut Record,
     observer: Option<&mut Observer>,
     seals: &mut Sealing,
     (bytes, last): (&[u8], bool),

@@ -6,6 +6,7 @@ use crate::front::{Front, Transport};
 use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
 use crate::http2::Http2App;
+use crate::meter::BookFault;
 use crate::metrics::Metrics;
 use crate::pins::{OpenFault, Opening};
 use crate::proof::{self, Proving};
@@ -90,6 +91,8 @@ pub enum StartFault {
     Key(SecretFault),
     /// The pin store does not open.
     Pins(OpenFault),
+    /// The totals of an earlier run cannot be had.
+    Meter(BookFault),
     /// An address cannot be listened on.
     Bind(String, SocketAddr, std::io::Error),
     /// A listener's certificate cannot be used.
@@ -119,6 +122,7 @@ impl fmt::Display for StartFault {
             }
             Self::Key(fault) => write!(f, "sessions.key: {fault}"),
             Self::Pins(fault) => write!(f, "{fault}"),
+            Self::Meter(fault) => write!(f, "{fault}"),
             Self::Bind(name, address, error) => {
                 write!(f, "listener {name}: cannot listen on {address}: {error}")
             }
@@ -199,6 +203,10 @@ impl Running {
             None => pins.key().map_err(StartFault::Pins)?,
         };
         let metrics = Metrics::new();
+        if let Some(path) = &config.meter.path {
+            metrics.book.open(path).map_err(StartFault::Meter)?;
+            metrics.show_kept();
+        }
         let snapshot = Snapshot::new(config, hash, keys.clone(), &secrets, &metrics, None)
             .map_err(StartFault::Snapshot)?;
         proved(&snapshot, proving)?;
@@ -239,6 +247,7 @@ impl Running {
         running.bind(&config)?;
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).keep()));
         running.tasks.push(tokio::spawn(Arc::clone(&running.house).mind_terms()));
+        running.tasks.push(tokio::spawn(Arc::clone(&running.house).mind_money()));
         running.house.ready.store(true, Ordering::Release);
         Ok(running)
     }
@@ -344,6 +353,7 @@ impl Running {
         .is_ok();
         self.tasks.iter().for_each(JoinHandle::abort);
         house.log.flush();
+        house.metrics.book.write();
         house.pins.flush();
         drained
     }
@@ -357,6 +367,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.house.drain();
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.house.metrics.book.close();
     }
 }
 
@@ -394,6 +405,7 @@ fn keys(config: &Config, secrets: &Secrets) -> Result<Option<Keys>, StartFault> 
 
 fn in_force(house: &House, before: Option<&Snapshot>) {
     let snapshot = house.snapshot.load();
+    house.metrics.book.in_force(Arc::clone(&snapshot.charges));
     if let Some(before) = before {
         house.metrics.config(&before.hash, false);
     }
@@ -422,6 +434,9 @@ fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
     }
     if before.sessions.key != after.sessions.key {
         return Err(StartFault::Restart("sessions.key"));
+    }
+    if before.meter.path != after.meter.path {
+        return Err(StartFault::Restart("meter.path"));
     }
     if before.telemetry.access_log != after.telemetry.access_log {
         return Err(StartFault::Restart("telemetry.access_log"));

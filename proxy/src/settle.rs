@@ -5,12 +5,14 @@
 
 use crate::house::House;
 use crate::locks::Mutex;
-use crate::metrics::{Diverged, Divergence, Labels, Metrics, Outcome};
+use crate::meter::Charge;
+use crate::metrics::{Diverged, Divergence, Labels, Metrics, Outcome, TokenLabels};
 use crate::record::Record;
 use crate::sessions::Sessions;
 use crossbeam_queue::ArrayQueue;
 use riparian_config::{AccessLog, OnExpiry};
 use riparian_filters::decision::Reason;
+use riparian_filters::meter::{cost, price};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -272,6 +274,14 @@ fn line(record: &Record) -> Vec<u8> {
     line.raw("stream", if record.stream { b"true" } else { b"false" });
     line.number("request_bytes", record.request_bytes);
     line.number("response_bytes", record.response_bytes);
+    if let Some(usage) = &record.usage {
+        line.number("input_tokens", usage.input);
+        line.number("cached_tokens", usage.cached);
+        line.number("cache_write_tokens", usage.cache_write);
+        line.number("output_tokens", usage.output);
+        line.number("reasoning_tokens", usage.reasoning);
+        line.raw("usage_partial", if usage.partial { b"true" } else { b"false" });
+    }
     if let Some(close) = record.socket.close {
         line.number("close", u64::from(close));
         line.number("messages_received", record.socket.received);
@@ -309,12 +319,53 @@ pub(crate) fn settle(record: &Record, house: &House) {
     if let Some(decided) = record.decided {
         metrics.decision_seconds.record(seconds(decided));
     }
+    meter(record, metrics);
     // Whoever went away in the middle of a request was not refused.
     if record.outcome != Outcome::ClientAbort {
         metrics.refused(record.reason);
     }
     diverge(record, metrics, sessions);
     log.line(record, metrics);
+}
+
+/// Counts what it cost: for its cloud, and for each of the terms that matched.
+fn meter(record: &Record, metrics: &Metrics) {
+    let Some(endpoint) = record.endpoint else { return };
+    let Some(usage) = &record.usage else {
+        if record.metered {
+            metrics.usage_missing.increment(1);
+        }
+        return;
+    };
+    if usage.partial {
+        metrics.usage_partial.increment(1);
+    }
+    let place = record.snapshot.policy.place(endpoint);
+    let (class, tenant) = (record.class(), record.caller_name().unwrap_or("other"));
+    let mut labels =
+        TokenLabels { cloud: place.cloud_name.as_str(), term: None, class: class.as_str(), tenant };
+    // Generation, cloud, class, tenant, and the term's number from 1 on.
+    let caller = record.caller.map_or(0x1fff, |caller| caller as u64 & 0x1fff);
+    let code = (record.snapshot.generation & 0x00ff_ffff) << 40
+        ^ (place.cloud as u64) << 32
+        ^ (class as u64) << 30
+        ^ caller << 16;
+    let config = &record.snapshot.policy.config;
+    let vendor = record.decision.as_ref().and_then(|decision| decision.vendor);
+    let vendor = vendor.map(|vendor| &config.surfaces.vendors[vendor].name);
+    let price = price(&config.meter, vendor, record.model.as_deref(), &place.cloud_name);
+    let picos = price.map(|price| cost(price, usage));
+    if picos.is_none() && !config.meter.prices.is_empty() {
+        metrics.usage_unpriced.increment(1);
+    }
+    let money = picos.map(|picos| (picos, config.meter.currency.as_str()));
+    metrics.tokens(code, &labels, usage, money);
+    let terms = record.decision.as_ref().map_or(&[][..], |decision| &decision.terms);
+    record.snapshot.charges.add(&Charge { cloud: place.cloud, terms, usage, cost: picos });
+    for (number, term) in record.terms_numbered() {
+        labels.term = Some(term.id.as_str());
+        metrics.tokens(code ^ (u64::from(number) + 1), &labels, usage, money);
+    }
 }
 
 /// Counts under which other readings the request would have come out otherwise. Nothing is sent anywhere to find out.
@@ -333,12 +384,14 @@ fn diverge(record: &Record, metrics: &Metrics, sessions: &Sessions) {
         None => "allowed",
     };
     let contract = &policy.config.contract;
+    let tokens = record.usage.map_or(0, |usage| usage.input + usage.output);
     for (number, reading) in contract.readings.iter().enumerate() {
         if decision.classes.of(number) == decision.class {
             continue;
         }
         let session = decision.session.is_some_and(|session| sessions.diverges(session.id, number));
-        let diverged = Diverged { tokens: 0, session };
+        let tokens = record.usage.map_or(0, |usage| usage.total());
+        let diverged = Diverged { tokens, session };
         let count = |term: &str| {
             metrics.diverged(Divergence { reading: reading.name.as_str(), term, outcome }, diverged);
         };

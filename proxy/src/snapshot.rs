@@ -2,6 +2,7 @@
 
 use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
+use crate::meter::Charges;
 use crate::metrics::Metrics;
 use crate::pins::sealed::Ring;
 use http::HeaderValue;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub seals: Option<Ring>,
     /// Counts snapshots, so that caches of labels know when numbers change their meaning.
     pub generation: u64,
+    /// What requests add to commitments and shares.
+    pub(crate) charges: Arc<Charges>,
     ready: Vec<Ready>,
 }
 
@@ -115,8 +118,9 @@ impl Snapshot {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let charges = Arc::new(Charges::compile(&policy.config, metrics));
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { policy, hash, seals, generation, ready })
+        Ok(Self { policy, hash, seals, generation, charges, ready })
     }
 
     fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {

@@ -267,6 +267,9 @@ fn alone<'w>(house: &House, client: &'w mut Http1, timer: &'w mut Timer, out: Ou
 fn end(record: &mut Record, ended: Ended) {
     record.socket.close = Some(ended.code.number());
     record.outcome = ended.outcome;
+    if ended.outcome == Outcome::Ok {
+        record.usage_is_whole();
+    }
     if let Some(reason) = ended.reason {
         record.reason = reason;
     }

@@ -62,7 +62,12 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("riparian_sessions_multi_turn_total", "counter", &[]),
     ("riparian_sessions_single_turn_total", "counter", &[]),
     ("riparian_streams_open", "gauge", &[]),
+    ("riparian_term_tokens_total", "counter", &["class", "cloud", "direction", "tenant", "term"]),
     ("riparian_terms_end_timestamp_seconds", "gauge", &[]),
+    ("riparian_tokens_total", "counter", &["class", "cloud", "direction", "tenant"]),
+    ("riparian_usage_missing_total", "counter", &[]),
+    ("riparian_usage_partial_total", "counter", &[]),
+    ("riparian_usage_unpriced_total", "counter", &[]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,6 +178,8 @@ async fn the_exposition_is_strict_and_counts_what_happened() {
         ])
         .chain(Operation::ALL.iter().map(|operation| operation.as_str()))
         .chain(["ok", "late", "resting", "refused", "forged", "failed"])
+        .chain(["input", "cached", "cache_write", "output", "reasoning", "other"])
+        .chain(["stateless-on-azure", "stateful-on-aws"])
         .chain(["taken", "refused", "unrecognised", "openai.chat.completions", "openai.responses.create"])
         .collect();
     for sample in families.values().flat_map(|family| &family.samples) {

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use riparian_filters::decision::Reason;
-use riparian_proxy::metrics::{Labels, Metrics, Outcome};
+use riparian_filters::meter::Usage;
+use riparian_proxy::metrics::{Labels, Metrics, Outcome, TokenLabels};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,11 @@ fn every_metric_is_in_the_readme_and_every_one_there_exists() {
         settled.first_byte_seconds.record(0.1);
         settled.request_seconds.record(0.1);
     });
+    for (code, term) in [None, Some("t")].into_iter().enumerate() {
+        let labels = TokenLabels { cloud: "c", term, class: "stateless", tenant: "other" };
+        metrics.tokens(code as u64, &labels, &Usage::default(), Some((1, "USD")));
+    }
+    let _ = (metrics.commitment("c", "USD"), metrics.share("p", "t", "USD"));
     metrics.decision_seconds.record(0.1);
     metrics.endpoint_up("c", "e").set(1.0);
     metrics.config("hash", true);

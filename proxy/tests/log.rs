@@ -76,6 +76,8 @@ impl Drop for Program {
 /// Every field that a line may have.
 const FIELDS: &[&str] = &[
     "attempts",
+    "cache_write_tokens",
+    "cached_tokens",
     "caller",
     "class",
     "cloud",
@@ -89,12 +91,15 @@ const FIELDS: &[&str] = &[
     "grade",
     "handles",
     "in_band",
+    "input_tokens",
     "lease",
     "method",
     "model",
     "outcome",
+    "output_tokens",
     "parent_session",
     "reason",
+    "reasoning_tokens",
     "request_bytes",
     "response_bytes",
     "session",
@@ -108,6 +113,7 @@ const FIELDS: &[&str] = &[
     "tenant",
     "terms",
     "time",
+    "usage_partial",
     "vendor",
     "verdict",
 ];

@@ -1,6 +1,7 @@
 //! The values of a section: each is read as its row's kind says, or its default where the key is absent.
 
 use super::{Fields, Spot, value_at, wrong};
+use crate::Millionths;
 use crate::fault::{Found, Place};
 use crate::scalar::{self, Refusal};
 use crate::suggest::nearest;
@@ -106,6 +107,17 @@ impl<'t> Fields<'t> {
     pub(crate) fn span(&self, key: &str, found: &mut Found) -> Option<Duration> {
         let Kind::Span { zero } = *self.kind(key) else { panic!("{key} is a span in its table") };
         self.scalar(key, found, |text| scalar::span(text, zero))
+    }
+
+    /// A decimal, exactly.
+    pub(crate) fn decimal(&self, key: &str, found: &mut Found) -> Option<Millionths> {
+        let Kind::Decimal(max) = *self.kind(key) else { panic!("{key} is a decimal in its table") };
+        self.scalar(key, found, |text| scalar::decimal(text, max))
+    }
+
+    /// A name, or its default.
+    pub(crate) fn word_of_name(&self, key: &str, found: &mut Found) -> Option<String> {
+        self.scalar(key, found, scalar::word)
     }
 
     pub(crate) fn size(&self, key: &str, found: &mut Found) -> Option<u64> {

@@ -8,7 +8,7 @@ use crate::tree::{Value, load};
 use crate::{
     Birth, BodyKind, Condition, Dated, Dialect, Echo, Expiry, Family, FamilyName, Faults, Grade, HandleKind,
     Mark, Marks, ModelAt, NameFault, Namespace, Pattern, Pointer, Signal, Socket, Source, Step, Surface,
-    SurfaceId, Surfaces, Take, Vendor, VendorName,
+    SurfaceId, Surfaces, Take, UsageName, UsageShape, Vendor, VendorName,
 };
 
 /// Reads one file of surfaces and vendors. In the result, families are numbered from 0.
@@ -19,6 +19,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Surfaces, Faults> {
         let family = family(&fields, &mut found);
         let kinds = fields.named("handles", &mut found);
         let kinds = kinds.into_iter().filter_map(|(spot, fields)| kind(spot, &fields?, &mut found)).collect();
+        let named = fields.named("usages", &mut found);
+        let usages =
+            named.into_iter().filter_map(|(spot, fields)| usage(spot, &fields?, &mut found)).collect();
         let sections = fields.sections("surfaces", &mut found);
         if let (None, Some(_)) = (&family, sections.first()) {
             let why = "every surface belongs to a family, whose name its id begins with";
@@ -29,7 +32,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Surfaces, Faults> {
         let named = fields.named("vendors", &mut found);
         let vendors =
             named.into_iter().filter_map(|(spot, fields)| vendor(spot, &fields?, &mut found)).collect();
-        Some(Surfaces { families: family.into_iter().collect(), kinds, surfaces, vendors })
+        Some(Surfaces { families: family.into_iter().collect(), kinds, usages, surfaces, vendors })
     });
     found.finish(surfaces, text, file)
 }
@@ -97,6 +100,43 @@ fn kind(spot: Spot<'_>, fields: &Fields<'_>, found: &mut Found) -> Option<Handle
     })
 }
 
+fn usage(spot: Spot<'_>, fields: &Fields<'_>, found: &mut Found) -> Option<UsageShape> {
+    let name = named(spot, UsageName::new, found);
+    let [json, sse, event, socket] = ["json", "sse", "event", "socket"].map(|key| {
+        let texts = fields.texts(key, found);
+        texts
+            .into_iter()
+            .filter_map(|spot| held(Pointer::parse(spot.text), spot, "a pointer", found))
+            .collect()
+    });
+    let adds = fields.flag("adds", found);
+    let [input, cached, cache_write, output, reasoning] =
+        ["input", "cached", "cache_write", "output", "reasoning"].map(|key| counts(fields, key, found));
+    Some(UsageShape {
+        name: name?,
+        json,
+        sse,
+        event,
+        socket,
+        adds: adds?,
+        input,
+        cached,
+        cache_write,
+        output,
+        reasoning,
+    })
+}
+
+fn counts(fields: &Fields<'_>, key: &str, found: &mut Found) -> Vec<Source> {
+    let texts = fields.texts(key, found);
+    let counts = texts.into_iter().filter_map(|spot| {
+        let source =
+            Source::parse(spot.text).filter(|source| matches!(source, Source::Body(_) | Source::Header(_)));
+        held(source, spot, "a pointer, or `header:` and a name in lower case", found)
+    });
+    counts.collect()
+}
+
 fn vendor(spot: Spot<'_>, fields: &Fields<'_>, found: &mut Found) -> Option<Vendor> {
     let name = named(spot, VendorName::new, found);
     let texts = fields.texts("models", found);
@@ -144,6 +184,8 @@ fn surface(fields: &Fields<'_>, family: &Family, found: &mut Found) -> Option<Su
     let expires = fields.sections("expires", found);
     let expires = expires.iter().filter_map(|fields| expiry(fields, found)).collect();
     let stored = fields.section("stored", found).map(|fields| echo(&fields, found));
+    let usage = fields.texts("usage", found);
+    let usage = usage.into_iter().filter_map(|spot| named(spot, UsageName::new, found)).collect();
     let deletes = name(fields, "deletes", Namespace::new, found);
     let collective = fields.flag("collective", found);
     let socket = fields.has("socket").then(|| fields.word("socket", found)).flatten();
@@ -182,6 +224,7 @@ fn surface(fields: &Fields<'_>, family: &Family, found: &mut Found) -> Option<Su
         births,
         expires,
         stored,
+        usage,
         deletes,
         collective: collective?,
         socket: socket.map(|word| if word == "message" { Socket::Message } else { Socket::Upgrade }),

@@ -31,6 +31,13 @@ pub(super) static FILE: Section = Section {
         row("bases", Optional, List(&Text), "[/v1]", "What may stand before every path; nothing by default."),
         row("encoded_slashes", Default("false"), Flag, "true", "A path segment may hold an encoded slash."),
         row("handles", Optional, Map(&In(&HANDLE)), "{ response: { title: Response } }", "Kinds of handles."),
+        row(
+            "usages",
+            Optional,
+            Map(&In(&USAGE)),
+            "{ ours: { json: /usage, input: /in, output: /out } }",
+            "Ways in which answers tell of tokens.",
+        ),
         row("surfaces", Optional, List(&In(&SURFACE)), "[...]", "API operations."),
         row("vendors", Optional, Map(&In(&VENDOR)), "{ openai: { models: [gpt-*] } }", "Model vendors."),
     ],
@@ -47,6 +54,30 @@ static VENDOR: Section = Section {
         "[llama-*]",
         "Names of models; the longest that matches decides.",
     )],
+};
+
+static USAGE: Section = Section {
+    name: "usage",
+    doc: "A way in which answers tell of tokens: where the counts' object is, and what in it adds up to what.",
+    rule: Rule::AtLeastOne(&["input", "output"]),
+    fields: &[
+        row("json", Optional, Many(&At), "/usage", "In a JSON answer."),
+        row("sse", Optional, Many(&At), "[/message/usage, /usage]", "In the data of an event."),
+        row("event", Optional, Many(&At), "/usage", "In the payload of an event of an AWS event stream."),
+        row("socket", Optional, Many(&At), "/response/usage", "In a message of a socket's server."),
+        row("adds", Default("false"), Flag, "true", "Events add up; otherwise they are cumulative."),
+        row(
+            "input",
+            Optional,
+            Many(&Text),
+            "[/prompt_tokens]",
+            "All tokens of the input: pointers below that object, or `header:` and a name.",
+        ),
+        row("cached", Optional, Many(&Text), "[/cached_tokens]", "Those of the input read from a cache."),
+        row("cache_write", Optional, Many(&Text), "[/written]", "Those of the input written to a cache."),
+        row("output", Optional, Many(&Text), "[/completion_tokens]", "All tokens of the output."),
+        row("reasoning", Optional, Many(&Text), "[/thoughts]", "Those of the output that were reasoning."),
+    ],
 };
 
 static MARKS: Section = Section {
@@ -163,6 +194,13 @@ static SURFACE: Section = Section {
             In(&ECHO),
             "{ json: /store }",
             "Where the answer says whether it was stored.",
+        ),
+        row(
+            "usage",
+            Optional,
+            Many(&Name),
+            "openai_chat",
+            "How its answers tell of tokens; of several ways the first that an answer shows.",
         ),
         row("deletes", Optional, Name, "response", "A success ends the cited handles of this kind."),
         row("collective", Default("false"), Flag, "true", "A LIST whose answer differs from cloud to cloud."),

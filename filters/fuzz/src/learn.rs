@@ -2,14 +2,18 @@
 //! prose, with each event's data read as an answer of its own.
 
 use super::entropy::Entropy;
-use riparian_config::{Birth, Echo, Namespace, Pointer, Surface, Surfaces, Take};
+use riparian_config::{
+    Birth, Echo, Namespace, Pointer, Source, Surface, Surfaces, Take, UsageName, UsageShape,
+};
 use riparian_filters::learn::{Answer, Learned, Learner};
+use riparian_filters::meter::Usage;
 
 /// What was learned, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub born: Vec<(String, String)>,
     pub not_stored: bool,
+    pub usage: Option<Usage>,
 }
 
 /// A surface whose handles stand at the same place in both forms, so that one form can be held against the other.
@@ -28,9 +32,29 @@ pub fn answer() -> Answer {
     let surface = Surface {
         births: vec![birth("response", "/response/id"), birth("conversation", "/response/conversation/id")],
         stored: Some(at("/response/store")),
+        usage: vec![UsageName::new("usage").expect("a name")],
         ..super::surfaces::responses()
     };
-    Answer::compile(&surface, &Surfaces::default()).expect("three pointers").expect("two births")
+    let all = Surfaces { usages: vec![usage()], ..Surfaces::default() };
+    Answer::compile(&surface, &all).expect("seven pointers").expect("two births")
+}
+
+fn usage() -> UsageShape {
+    let places = || vec![Pointer::parse("/response/usage").expect("a pointer")];
+    let counts = |texts: &[&str]| texts.iter().filter_map(|text| Source::parse(text)).collect();
+    UsageShape {
+        name: UsageName::new("usage").expect("a name"),
+        json: places(),
+        sse: places(),
+        event: Vec::new(),
+        socket: Vec::new(),
+        adds: false,
+        input: counts(&["/in", "/cached"]),
+        cached: counts(&["/cached"]),
+        cache_write: Vec::new(),
+        output: counts(&["/out"]),
+        reasoning: Vec::new(),
+    }
 }
 
 /// Feeds `pieces`; after an error nothing more may come.
@@ -51,7 +75,17 @@ pub fn hear<'p>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'
         });
         failed |= result.is_err();
     }
+    heard.usage = learner.usage(answer);
     heard
+}
+
+/// What is told of tokens, where nothing else is asked for.
+fn cost<'p>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<Usage> {
+    let mut learner = Learner::of_usage(answer, kind).expect("a kind that is read");
+    for piece in pieces {
+        let _ = learner.feed(answer, piece, |learned| panic!("{learned:?} was not asked for"));
+    }
+    learner.usage(answer)
 }
 
 /// The data of every event, the last one as far as it came (HTML, 9.2.6, read aloud).
@@ -104,7 +138,7 @@ fn naive(answer: &Answer, stream: &[u8]) -> Heard {
     heard
 }
 
-const PARTS: [&[u8]; 24] = [
+const PARTS: [&[u8]; 27] = [
     b"data:",
     b"data: ",
     b"data",
@@ -120,6 +154,9 @@ const PARTS: [&[u8]; 24] = [
     b"{\"response\":{\"id\":\"resp_1\",",
     b"{\"response\":{\"id\":\"resp_2\"}}",
     b"\"store\":false,",
+    b"\"usage\":{\"in\":12,\"cached\":7,\"out\":3},",
+    b"\"usage\":null,",
+    b"data: {\"response\":{\"usage\":{\"in\":5,\"out\":104}}}\n\n",
     b"\"conversation\":{\"id\":\"conv_1\"}",
     b"}}",
     b"{\"id\":\"resp_3\"}",
@@ -169,11 +206,15 @@ pub fn agree(bytes: &[u8], cuts: &[usize]) -> Heard {
             "{kind} byte by byte: {}",
             bytes.escape_ascii()
         );
+        let told = cost(&answer, kind, [bytes]);
+        assert_eq!(cost(&answer, kind, bytes.chunks(1)), told, "{kind}: {}", bytes.escape_ascii());
         whole
     };
     let _ = read("application/json");
     let heard = read("text/event-stream");
-    assert_eq!(heard, naive(&answer, bytes), "{}", bytes.escape_ascii());
+    // Which count of which event is the newest is left to the corpus.
+    let naive = Heard { usage: heard.usage, ..naive(&answer, bytes) };
+    assert_eq!(heard, naive, "{}", bytes.escape_ascii());
     heard
 }
 

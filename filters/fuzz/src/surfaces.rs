@@ -81,6 +81,7 @@ fn surface(id: &str, model: ModelAt, signals: Vec<Signal>) -> Surface {
         births: Vec::new(),
         expires: Vec::new(),
         stored: None,
+        usage: Vec::new(),
         deletes: None,
         collective: false,
         socket: None,

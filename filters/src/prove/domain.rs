@@ -4,6 +4,7 @@ use super::Example;
 use crate::judge::{Facts, HealthView, Ruling};
 use crate::policy::Policy;
 use crate::readings::Classes;
+use crate::table::CloudSet;
 use riparian_config::{Dated, Grade, InnerCalls, ModelAt, Pattern, Surface, Timestamp};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -67,6 +68,7 @@ impl Asked<'_> {
             affinity: None,
             seed: 1,
             in_flight: &[],
+            favoured: CloudSet::NONE,
         }
     }
 

@@ -4,7 +4,7 @@
 //! that such bytes stand in strings. What the values mean is left to the [`Walk`].
 
 use super::ScanError;
-use super::number::Number;
+use super::number::Counting;
 use super::signals::{Kind, Text};
 use super::skim::{end_of_text, special};
 use super::text::{Hash, Reader, Use};
@@ -35,7 +35,7 @@ enum Cut {
     Nowhere,
     Key,
     String,
-    Number(Number),
+    Number(Counting),
     Literal { word: Literal, seen: usize },
 }
 
@@ -199,7 +199,7 @@ impl Machine {
             b'[' => return self.open(watch, at, false),
             b't' => (TRUE, None),
             b'f' => (FALSE, None),
-            byte => (NULL, Number::begin(byte)),
+            byte => (NULL, Counting::begin(byte)),
         };
         self.scalar_at = self.place(at);
         match number {
@@ -319,13 +319,13 @@ impl Machine {
         Ok(end)
     }
 
-    fn number(&mut self, watch: &Watch, bytes: &[u8], from: usize, begun: Number) -> Step {
+    fn number(&mut self, watch: &Watch, bytes: &[u8], from: usize, begun: Counting) -> Step {
         let mut number = begun;
         for (at, &byte) in bytes.iter().enumerate().skip(from) {
             match number.step(byte) {
                 Some(next) => number = next,
                 None if number.is_whole() => {
-                    self.scalar(watch, Kind::Number)?;
+                    self.scalar(watch, Kind::Number(number.count()))?;
                     return Ok(at);
                 }
                 None => return Err(self.malformed(at, "a number that is not finished")),

@@ -1,4 +1,4 @@
-//! RFC 8259, section 6: the grammar of a number, a byte at a time. Its value is nobody's business here.
+//! RFC 8259, section 6: the grammar of a number, a byte at a time, and the value of one that counts something.
 
 /// How far into a number we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,5 +49,46 @@ impl Number {
     #[inline]
     pub(super) fn is_whole(self) -> bool {
         matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::Power)
+    }
+}
+
+/// A number under way, with its value while that is whole and not negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counting {
+    number: Number,
+    count: Option<u64>,
+}
+
+impl Counting {
+    /// Begins a number. `None` when no number begins with this byte.
+    #[inline]
+    pub(super) fn begin(byte: u8) -> Option<Self> {
+        let count = byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+        Number::begin(byte).map(|number| Self { number, count })
+    }
+
+    /// Goes on with a byte. `None` when it does not belong to the number.
+    #[inline]
+    pub(super) fn step(self, byte: u8) -> Option<Self> {
+        let number = self.number.step(byte)?;
+        let count = match number {
+            Number::Integer => {
+                self.count.and_then(|count| count.checked_mul(10)?.checked_add(u64::from(byte - b'0')))
+            }
+            _ => None,
+        };
+        Some(Self { number, count })
+    }
+
+    /// May the number end here?
+    #[inline]
+    pub(super) fn is_whole(self) -> bool {
+        self.number.is_whole()
+    }
+
+    /// Its value, when it is written without sign, fraction and exponent and fits.
+    #[inline]
+    pub(super) fn count(self) -> Option<u64> {
+        self.count
     }
 }

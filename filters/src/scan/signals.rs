@@ -16,6 +16,8 @@ pub struct Signals {
     /// cache key and a few handles, so that most requests allocate nothing.
     text: SmallVec<[u8; 256]>,
     captures: SmallVec<[Capture; 4]>,
+    /// The newest count of each slot that counts.
+    counts: SmallVec<[(u8, u64); 4]>,
     model: Option<Slice>,
     model_span: Option<Range<u64>>,
     cache_key: Option<Slice>,
@@ -44,7 +46,8 @@ pub(super) enum Kind {
     Null,
     True,
     False,
-    Number,
+    /// With its value where it counts something.
+    Number(Option<u64>),
     String,
     Container,
 }
@@ -101,6 +104,11 @@ impl Signals {
             .map(|capture| (usize::from(capture.slot), self.slice(capture.value), capture.end))
     }
 
+    /// The newest number at each slot that captures counts, if that is whole and not negative.
+    pub fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.counts.iter().map(|(slot, count)| (usize::from(*slot), *count))
+    }
+
     /// The model's name, escapes undone. `None` when it is absent, null, or not watched.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
@@ -142,6 +150,7 @@ impl Signals {
         self.falsehoods = 0;
         self.text.clear();
         self.captures.clear();
+        self.counts.clear();
         self.model = None;
         self.model_span = None;
         self.cache_key = None;
@@ -178,9 +187,12 @@ impl Signals {
             };
             if holds {
                 self.held |= bit;
+                if let (Kind::Number(Some(count)), Captures::Count) = (kind, test.captures) {
+                    self.count(test.slot, count);
+                }
                 let Some(text) = text else { continue };
                 let value = match test.captures {
-                    Captures::Nothing => continue,
+                    Captures::Nothing | Captures::Count => continue,
                     Captures::Text => {
                         self.take(text, HANDLE_BYTES_MAX).ok_or(ScanError::HandleTooLong { at: start })?
                     }
@@ -196,6 +208,13 @@ impl Signals {
             self.cache_key = Some(self.keep(text.first(CACHE_KEY_BYTES_MAX)));
         }
         Ok(())
+    }
+
+    fn count(&mut self, slot: u8, count: u64) {
+        match self.counts.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, newest)) => *newest = count,
+            None => self.counts.push((slot, count)),
+        }
     }
 
     fn read_model(&mut self, kind: Kind, text: Option<Text<'_>>, start: u64) -> Result<(), ScanError> {

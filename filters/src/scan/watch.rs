@@ -100,6 +100,8 @@ pub enum Captures {
     Text,
     /// Its digest: what is sealed may be of any length, and is not kept.
     Digest,
+    /// Nothing of a string, but the value of a whole number.
+    Count,
 }
 
 /// [`Condition`], less the one that needs the whole object.
@@ -230,7 +232,7 @@ impl Watch {
             *kept = longest.max(*kept).max(1);
         }
         match test.captures {
-            Captures::Nothing => {}
+            Captures::Nothing | Captures::Count => {}
             Captures::Text => self.take_text(node, HANDLE_BYTES_MAX),
             Captures::Digest => {
                 self.nodes[usize::from(node)].digests = true;

@@ -18,6 +18,7 @@ use riparian_filters::judge::{Facts, HealthView, Owner, Ruling, judge};
 use riparian_filters::policy::{EndpointId, NARROW, Policy};
 use riparian_filters::readings::Classes;
 use riparian_filters::select::select;
+use riparian_filters::table::CloudSet;
 use spec::{Contract, Request};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,7 @@ fn ask<'p>(policy: &'p Policy, request: &Request) -> Answer<'p> {
         affinity: request.affinity,
         seed: request.seed,
         in_flight: &[],
+        favoured: CloudSet::NONE,
     };
     let ruling = judge(policy, &facts);
     let verdict = select(policy, &ruling, &facts);

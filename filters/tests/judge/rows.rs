@@ -7,6 +7,7 @@ use riparian_filters::identify::Tenant;
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
+use riparian_filters::table::CloudSet;
 use std::time::Duration;
 
 /// Everything that stages 7 and 8 can say.
@@ -126,6 +127,7 @@ fn the_truth_table() {
             affinity: None,
             seed: 1,
             in_flight: &[],
+            favoured: CloudSet::NONE,
         };
         let verdict: Verdict = select(&policy, &judge(&policy, &facts), &facts);
         let mut endpoints: Vec<u16> = verdict.endpoints().iter().map(|id| id.0).collect();
@@ -161,6 +163,7 @@ fn verdict(policy: &Policy, surface: &str, owners: &[Owner], located: Option<u64
         affinity: None,
         seed: 1,
         in_flight: &[],
+        favoured: CloudSet::NONE,
     };
     select(policy, &judge(policy, &facts), &facts)
 }

@@ -122,7 +122,7 @@ fn births(policy: &Policy, surface: usize, form: &str, parts: &[String]) -> Vec<
             let mut learner = Learner::socket(answer);
             for part in parts {
                 learner.feed(answer, part.as_bytes(), &mut tell).unwrap();
-                learner.end_of_message();
+                learner.end_of_message(answer);
             }
         }
         _ => {

@@ -21,6 +21,7 @@ use riparian_filters::head;
 use riparian_filters::identify::{Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
+use riparian_filters::table::CloudSet;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -200,7 +201,13 @@ fn explain(
             Some(Lives { owner, session, since: explanation.at })
         })
         .collect();
-    let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
+    let moment = Moment {
+        now: explanation.at,
+        health: HealthView { down },
+        in_flight: &[],
+        favoured: CloudSet::NONE,
+        random: [0; 16],
+    };
     let decision = conclude(policy, &classified, &cited, &known, None, |_| None, moment);
     let refusal = match &decision.verdict {
         Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified, &known)),

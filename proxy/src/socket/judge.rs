@@ -18,6 +18,7 @@ use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::rewrite::{self, ModelSpan, Splice};
 use riparian_filters::surface::Recognised;
+use riparian_filters::table::CloudSet;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,7 @@ impl Standing {
             affinity: None,
             seed: 0,
             in_flight: &[],
+            favoured: CloudSet::NONE,
         };
         let ruling = judge(policy, &facts);
         if ruling.lease.is_none() && ruling.outcome.is_ok() {
@@ -124,7 +126,8 @@ impl Standing {
         let lives = Lives { owner: self.owner(policy), session: self.lineage, since: self.since };
         let over = Over { lives, owns: &owns };
         let (health, random) = (HealthView::default(), rand::random());
-        let moment = Moment { now: Timestamp::now(), health, in_flight: &[], random };
+        let moment =
+            Moment { now: Timestamp::now(), health, in_flight: &[], favoured: CloudSet::NONE, random };
         let (decision, known) =
             recall(house, snapshot, head, &classified, &cited, (opened, Some(over)), moment)
                 .await

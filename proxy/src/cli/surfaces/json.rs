@@ -1,7 +1,7 @@
 //! For tools.
 
 use super::words;
-use riparian_config::{Birth, HandleKind, Mark, Namespace, Signal, Socket, Surface, Surfaces};
+use riparian_config::{Birth, HandleKind, Mark, Namespace, Signal, Socket, Surface, Surfaces, UsageName};
 use serde_json::{Map, Value, json};
 
 pub(super) fn page(known: &Surfaces, wanted: &[usize]) -> Value {
@@ -56,6 +56,7 @@ fn surface(surface: &Surface) -> Value {
         "path_handle": surface.path_handle.as_ref().map(Namespace::as_str),
         "signals": surface.signals.iter().map(signal).collect::<Vec<_>>(),
         "births": surface.births.iter().map(birth).collect::<Vec<_>>(),
+        "usage": surface.usage.iter().map(UsageName::as_str).collect::<Vec<_>>(),
         "deletes": surface.deletes.as_ref().map(Namespace::as_str),
     })
 }

@@ -17,7 +17,7 @@ How to read it:
 - **Born**: the handles that answers give birth to, and where. They are pinned before the bytes that tell them go out. Without
   *stored or not*, only for requests of grade `creates` and above whose answer does not say that it was not stored.
 - **Done**: a **list** has no handle and is answered by the tenant's home, never round-robin. What is **ended** by a success is
-  forgotten. What is **retired** is answered 410.
+  forgotten. What is **retired** is answered 410. **Tokens**: answers tell what they cost.
 
 Of a handle that is known, the owner is the only endpoint that is ever tried. Of one that is not, `sessions.unknown_handle` decides: `refuse` it,
 take it for the `home`'s, or `ask`. *Located* kinds say where a request must go, but are no conversation. *Asserted* kinds are
@@ -134,7 +134,8 @@ fn done(surface: &Surface) -> Vec<String> {
         .expires
         .iter()
         .map(|expiry| format!("{} until {}", expiry.handle, words::places(&expiry.at).join(", ")));
-    list.into_iter().chain(ended).chain(retired).chain(socket).chain(until).collect()
+    let usage = (!surface.usage.is_empty()).then(|| "tokens".to_owned());
+    list.into_iter().chain(ended).chain(retired).chain(socket).chain(usage).chain(until).collect()
 }
 
 /// Each line once, in a cell of a table.
