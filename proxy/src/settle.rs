@@ -384,7 +384,6 @@ fn diverge(record: &Record, metrics: &Metrics, sessions: &Sessions) {
         None => "allowed",
     };
     let contract = &policy.config.contract;
-    let tokens = record.usage.map_or(0, |usage| usage.input + usage.output);
     for (number, reading) in contract.readings.iter().enumerate() {
         if decision.classes.of(number) == decision.class {
             continue;
