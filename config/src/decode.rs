@@ -2,6 +2,7 @@
 
 mod clouds;
 mod contract;
+mod ledger;
 mod listeners;
 mod naming;
 mod pins;
@@ -34,6 +35,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);
     let telemetry = running::telemetry(&file, found);
+    let ledger = ledger::ledger(&file, found);
 
     Some(Config {
         listeners,
@@ -48,6 +50,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
         health: health?,
         balance: balance?,
         telemetry: telemetry?,
+        ledger: ledger?,
         surfaces,
     })
 }
