@@ -50,7 +50,7 @@ pub(crate) async fn ask(
     for at in unknown {
         let handle = &classified.handles[at];
         for &endpoint in allowed.verdict.endpoints() {
-            if !has(house, snapshot, head, handle, endpoint).await {
+            if !has(house, snapshot, head, handle, &allowed, endpoint).await {
                 continue;
             }
             let session = session(&allowed, moment);
@@ -76,6 +76,7 @@ async fn has(
     snapshot: &Snapshot,
     head: &RequestHead,
     handle: &Handle<'_>,
+    allowed: &Decision,
     endpoint: EndpointId,
 ) -> bool {
     let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
@@ -85,6 +86,9 @@ async fn has(
         let address = ready.state.address()?;
         let (mut upstream, _) = Upstream::connect(&house.connector, place, ready, address).await.ok()?;
         let request = prepare::question(snapshot, endpoint, path, &handle.value, head)?;
+        if let Some(ledger) = &house.ledger {
+            ledger.asking(snapshot, allowed, endpoint, upstream.met()).ok()?.wait().await.ok()?;
+        }
         upstream.send(request, &[]).await.ok()?;
         let answer = upstream.head().await.ok()?;
         let ended = upstream.begin(&answer, &Method::GET);

@@ -7,7 +7,7 @@ use crate::metrics::Outcome;
 use crate::observe::{Observer, observe};
 use crate::prepare::{prepare, prepare_socket};
 use crate::receive::{Received, Stop, receive};
-use crate::record::{DecisionId, Record};
+use crate::record::{DecisionId, Record, Tried};
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Unreachable};
 use crate::relay::head::{AnswerHead, RequestHead};
@@ -35,7 +35,7 @@ struct Settling<'h> {
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
         self.record.end_turn(&self.house.sessions);
-        settle(&self.record, &self.house.metrics, &self.house.log);
+        settle(&self.record, self.house);
     }
 }
 
@@ -56,15 +56,19 @@ pub(crate) async fn carry(
     if house.is_draining() {
         client.close_behind();
     }
+    let closed = match &let_in {
+        None => Some(Reason::Overloaded),
+        Some(_) if !house.can_write_down() => Some(Reason::LedgerUnavailable),
+        Some(_) => None,
+    };
     if let Client::Http1(_) = client
         && frame::is_websocket(&head.headers)
     {
-        let let_in = let_in.is_some();
-        return Box::pin(socket::carry(house, client, head, timer, record, (random, let_in))).await;
+        return Box::pin(socket::carry(house, client, head, timer, record, (random, closed))).await;
     }
-    let received = match &let_in {
-        Some(_) => receive(house, client, head, timer, record, random).await,
-        None => Err(Refusal::from(Reason::Overloaded).into()),
+    let received = match closed {
+        None => receive(house, client, head, timer, record, random).await,
+        Some(reason) => Err(Refusal::from(reason).into()),
     };
     let received = match received {
         Ok(received) => received,
@@ -200,6 +204,7 @@ impl Carry<'_, '_, '_> {
             let endpoint = self.verdict().endpoints()[chosen];
             self.record.endpoint = Some(endpoint);
             self.record.attempts += 1;
+            self.record.tried.push(Tried { endpoint, met: None, sent: false });
             let again = match self.ask(endpoint, received).await {
                 Ok(answer) => return Ok((answer, endpoint)),
                 Err(Attempt::Over(failed)) => return Err(failed),
@@ -271,6 +276,7 @@ impl Carry<'_, '_, '_> {
         };
         let (mut upstream, reused) = connected.map_err(Attempt::NotReached)?;
         ready.state.connected();
+        self.tried().met = Some(Arc::clone(upstream.met()));
         let at = AtEndpoint::begin(&ready.state);
 
         let splice = rewrite::splice(place, self.record.model.as_deref(), span_for(received, place));
@@ -280,6 +286,7 @@ impl Carry<'_, '_, '_> {
             Some(asking) => prepare_socket(self.record, endpoint, self.head, asking),
         };
         let request = request.ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
+        self.note(due).await?;
         let broken = |_| Attempt::Broken(reused);
         self.watch(due, upstream.send(request, &body)).await?.map_err(broken)?;
         loop {
@@ -296,6 +303,24 @@ impl Carry<'_, '_, '_> {
             }
             Box::pin(self.interim(head)).await.map_err(Attempt::Over)?;
         }
+    }
+
+    /// What is said of the attempt that is being made.
+    fn tried(&mut self) -> &mut Tried {
+        self.record.tried.last_mut().expect("it was noted when it began")
+    }
+
+    /// Nothing is sent that the ledger does not know of.
+    async fn note(&mut self, due: Instant) -> Result<(), Attempt> {
+        if let Some(ledger) = &self.house.ledger {
+            let unavailable = |_| Attempt::Over(Failed::Unanswered(Reason::LedgerUnavailable));
+            let kept = ledger.sending(self.record).map_err(unavailable)?;
+            if kept.is_awaited() {
+                self.watch(due, kept.wait()).await?.map_err(unavailable)?;
+            }
+        }
+        self.tried().sent = true;
+        Ok(())
     }
 
     /// An interim answer is passed on (RFC 9110, 15.2), but for the go-ahead, which the client has had from us.

@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod ledger;
 mod run;
 mod schema;
 mod surfaces;
@@ -28,6 +29,8 @@ enum Command {
     Check(check::Check),
     /// Where would this request go, at this time, and why not elsewhere? Nothing is sent.
     Explain(explain::Explain),
+    /// The record of decisions: verify it, read it, prove a part of it.
+    Ledger(ledger::Ledger),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Which API operations are known, what in them speaks of state, and how long their handles live?
@@ -61,6 +64,7 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Ledger(ledger) => ledger.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]

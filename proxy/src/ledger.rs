@@ -2,19 +2,22 @@
 //!
 //! | part | |
 //! |---|---|
-//! | [`entry`] | what is said of a decision, and in which form |
+//! | [`entry`], [`facts`] | what is said of a decision, and in which form |
 //! | [`tree`], [`layout`] | the Merkle tree of RFC 6962 and its tiles, in C2SP's layout |
-//! | [`note`] | checkpoints: signed notes |
+//! | [`note`], [`key`] | checkpoints: signed notes |
 //! | [`store`], [`tail`] | the folder, and how it survives a kill |
 //! | [`writer`] | the thread that writes, and what requests wait for |
-//! | [`verify`], [`prove`] | is the record whole, and is this a part of it? |
+//! | [`read`], [`verify`], [`prove`] | what does it say, is it whole, and is this a part of it? |
 //!
 //! Hashes, proofs and notes are `tlog_tiles`' and `signed_note`'s, which are ports of Go's `tlog` and `note`.
 
 pub mod entry;
+mod facts;
+pub(crate) mod key;
 pub mod layout;
 pub mod note;
 pub mod prove;
+pub mod read;
 mod store;
 mod tail;
 pub mod tree;
@@ -22,24 +25,13 @@ pub mod verify;
 mod writer;
 
 pub use store::{OpenFault, Recovered};
-pub use writer::{Ledger, Meters, Unavailable};
+pub use writer::{Kept, Ledger, Meters, Unavailable};
 
 use entry::{Entry, Kind};
 use note::Key;
+pub use riparian_config::Durability;
 use std::path::Path;
 use store::Store;
-
-/// What a request waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Until its entry is on the disk.
-    Required,
-    /// For nothing; entries are on the disk within some milliseconds.
-    #[default]
-    Group,
-    /// For nothing, and it goes on when no entry can be written.
-    BestEffort,
-}
 
 impl Ledger {
     /// Opens the ledger in `folder`, or begins one, and writes that a process with this configuration begins.

@@ -3,6 +3,7 @@
 //! One JSON line a request, from an allow-list of fields: no path, no header, no body, no credential. Session and tenant are keyed
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
+use crate::house::House;
 use crate::locks::Mutex;
 use crate::metrics::{Labels, Metrics, Outcome};
 use crate::record::Record;
@@ -279,8 +280,9 @@ fn line(record: &Record) -> Vec<u8> {
     line.end()
 }
 
-/// Settles a request: metrics, and the access log's line.
-pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
+/// Settles a request: metrics, the access log's line, and the ledger's entry.
+pub fn settle(record: &Record, house: &House) {
+    let (metrics, log) = (&house.metrics, &house.log);
     let (cloud, endpoint) = record.place();
     let labels = Labels {
         cloud,
@@ -308,6 +310,9 @@ pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
         metrics.refused(record.reason);
     }
     log.line(record, metrics);
+    if let Some(ledger) = &house.ledger {
+        ledger.settled(record);
+    }
 }
 
 /// A number for the labels: equal numbers mean equal labels as long as the generation is the same, and that is in it.

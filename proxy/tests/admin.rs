@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 30] = [
+const FAMILIES: [(&str, &str, &[&str]); 36] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
@@ -39,6 +39,12 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("riparian_first_byte_seconds", "histogram", &["cloud"]),
     ("riparian_handles_learned_total", "counter", &[]),
     ("riparian_held_bytes", "gauge", &[]),
+    ("riparian_ledger_entries_total", "counter", &["kind"]),
+    ("riparian_ledger_lost_total", "counter", &[]),
+    ("riparian_ledger_queue", "gauge", &[]),
+    ("riparian_ledger_size", "gauge", &[]),
+    ("riparian_ledger_sync_seconds", "histogram", &[]),
+    ("riparian_ledger_unavailable", "gauge", &[]),
     ("riparian_pins", "gauge", &[]),
     ("riparian_pins_breaker", "gauge", &[]),
     ("riparian_pins_evicted_total", "counter", &[]),

@@ -65,8 +65,8 @@ pub struct Meters {
     pub lost: Counter,
     /// What a sync of the tail took.
     pub sync_seconds: Histogram,
-    /// 1 while entries can be written.
-    pub available: Gauge,
+    /// 1 while none can be written.
+    pub unavailable: Gauge,
 }
 
 impl Meters {
@@ -79,7 +79,7 @@ impl Meters {
             queue: Gauge::noop(),
             lost: Counter::noop(),
             sync_seconds: Histogram::noop(),
-            available: Gauge::noop(),
+            unavailable: Gauge::noop(),
         }
     }
 }
@@ -87,6 +87,30 @@ impl Meters {
 /// No entry can be written now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
+
+/// An entry that will be on the disk.
+#[derive(Debug)]
+pub struct Kept(Option<oneshot::Receiver<bool>>);
+
+impl Kept {
+    /// Whether there is anything to wait for.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits as long as the ledger's durability wants it.
+    ///
+    /// # Errors
+    /// When it did not come to the disk.
+    pub async fn wait(self) -> Result<(), Unavailable> {
+        let Some(wait) = self.0 else { return Ok(()) };
+        match tokio::time::timeout(WAIT, wait).await {
+            Ok(Ok(true)) => Ok(()),
+            _ => Err(Unavailable),
+        }
+    }
+}
 
 /// The ledger, as requests have it.
 #[derive(Debug)]
@@ -135,7 +159,6 @@ impl Ledger {
     /// # Errors
     /// When no thread can be had.
     pub(super) fn start(store: Store, durability: Durability, meters: Meters) -> io::Result<Self> {
-        meters.available.set(1.0);
         #[allow(clippy::cast_precision_loss, reason = "a gauge; a tree of 2^53 entries is far")]
         meters.size.set(store.size() as f64);
         let shared = Arc::new(Shared {
@@ -171,11 +194,11 @@ impl Ledger {
             || !self.shared.failing.load(Ordering::Acquire) && self.shared.ring.len() < FULL
     }
 
-    /// Writes down that a request is about to be sent; returns when it may be.
+    /// Writes down that a request is about to be sent. It may be sent when what this returns has been waited for.
     ///
     /// # Errors
-    /// When it may not, since that could not be written down.
-    pub async fn sent(&self, entry: &Entry<'_>) -> Result<(), Unavailable> {
+    /// When it may not, since that cannot be written down.
+    pub fn offer(&self, entry: &Entry<'_>) -> Result<Kept, Unavailable> {
         if !self.is_available() {
             return Err(Unavailable);
         }
@@ -187,14 +210,7 @@ impl Ledger {
             Durability::Group | Durability::BestEffort => (None, None),
         };
         let taken = self.push(Waiting { kind: Kind::Sent, entry: entry.encode(), kept });
-        match wait {
-            Some(wait) if taken => match tokio::time::timeout(WAIT, wait).await {
-                Ok(Ok(true)) => Ok(()),
-                _ => Err(Unavailable),
-            },
-            _ if taken || self.durability == Durability::BestEffort => Ok(()),
-            _ => Err(Unavailable),
-        }
+        if taken || self.durability == Durability::BestEffort { Ok(Kept(wait)) } else { Err(Unavailable) }
     }
 
     /// Writes down what came of a request that was sent.
@@ -378,7 +394,7 @@ impl Writer {
         }
         if self.failed.take().is_some() {
             tracing::info!("the ledger is written again");
-            self.shared.meters.available.set(1.0);
+            self.shared.meters.unavailable.set(0.0);
             self.shared.failing.store(false, Ordering::Release);
         }
         Ok(())
@@ -459,7 +475,7 @@ impl Writer {
             tracing::error!(%error, "the ledger cannot be written; it is tried again every {RETRY:?}");
             self.failed = Some(now());
         }
-        self.shared.meters.available.set(0.0);
+        self.shared.meters.unavailable.set(1.0);
         self.shared.failing.store(true, Ordering::Release);
         let back = self.store.take_back();
         for (Leaving { kind, count, kept }, entry) in self.leaving.drain(..).zip(back) {

@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, number, says_close};
 use super::lines::Lines;
+use super::met::Met;
 use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
@@ -11,11 +12,10 @@ use crate::peer;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
-use pingora_core::connectors::http::v2::Connector;
+use pingora_core::connectors::http::v2::{Connector, H2HandshakeSettings, handshake};
 use pingora_core::protocols::ALPN;
-use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v2::client::Http2Session;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_http::RequestHeader;
 use riparian_config::HttpVersion;
 use riparian_filters::decision::Reason;
@@ -23,6 +23,7 @@ use riparian_filters::policy::Place;
 use smallvec::SmallVec;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
@@ -36,6 +37,7 @@ pub(crate) enum Upstream {
 pub(crate) struct Http1 {
     wire: Wire,
     key: Key,
+    met: Arc<Met>,
     /// What was read and not used yet.
     ahead: Option<Buffer>,
     /// What is left of the answer's body.
@@ -48,6 +50,7 @@ pub(crate) struct Http1 {
 pub(crate) struct Http2 {
     session: Http2Session,
     peer: HttpPeer,
+    met: Arc<Met>,
 }
 
 /// An endpoint that was connected to does not answer as it must.
@@ -87,14 +90,12 @@ impl Upstream {
         let key = (ready.pool, address);
         let idle = std::future::poll_fn(|cx| Poll::Ready(pool::take(&key, cx))).await;
         let reused = idle.is_some();
-        let wire = match idle {
-            Some(wire) => wire,
+        let (wire, met) = match idle {
+            Some(idle) => idle,
             None => Box::pin(new(connector, place, ready, address)).await?,
         };
-        Ok((
-            Self::Http1(Box::new(Http1 { wire, key, ahead: None, framing: Framing::Over, keep: true })),
-            reused,
-        ))
+        let http1 = Http1 { wire, key, met, ahead: None, framing: Framing::Over, keep: true };
+        Ok((Self::Http1(Box::new(http1)), reused))
     }
 
     /// A new connection to `place` that speaks HTTP/1.1, whatever its requests speak, and will not be used for another request.
@@ -107,10 +108,18 @@ impl Upstream {
         ready: &Ready,
         address: SocketAddr,
     ) -> Result<(Self, bool), Reason> {
-        let wire = new(connector, place, ready, address).await?;
+        let (wire, met) = new(connector, place, ready, address).await?;
         let key = (ready.pool, address);
-        let http1 = Http1 { wire, key, ahead: None, framing: Framing::Over, keep: false };
+        let http1 = Http1 { wire, key, met, ahead: None, framing: Framing::Over, keep: false };
         Ok((Self::Http1(Box::new(http1)), false))
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn met(&self) -> &Arc<Met> {
+        match self {
+            Self::Http1(upstream) => &upstream.met,
+            Self::Http2(upstream) => &upstream.met,
+        }
     }
 
     /// The connection under an answer that has switched protocols, with what came behind its head.
@@ -187,11 +196,11 @@ impl Upstream {
         match self {
             Self::Http1(upstream) => {
                 if upstream.keep && upstream.framing.is_over() && upstream.ahead.is_none() {
-                    pool::put(upstream.key, upstream.wire);
+                    pool::put(upstream.key, upstream.wire, upstream.met);
                 }
             }
             Self::Http2(upstream) => {
-                let Http2 { session, peer } = *upstream;
+                let Http2 { session, peer, .. } = *upstream;
                 connector.release_http_session(session, &peer, Some(pool::IDLE));
             }
         }
@@ -210,13 +219,35 @@ async fn http2(
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
         Some(session) => (session, true),
-        None => match connector.new_http_session::<_, ()>(&peer).await.map_err(fault)? {
-            HttpSession::H2(session) => (session, false),
-            // It was to speak HTTP/2, and does not.
-            _ => return Err(Reason::UpstreamReset),
-        },
+        None => (shared(connector, &peer, ready, address).await?, false),
     };
-    Ok((Upstream::Http2(Box::new(Http2 { session, peer })), reused))
+    let met = Arc::new(Met::shared(&session, &ready.state.seen, address));
+    Ok((Upstream::Http2(Box::new(Http2 { session, peer, met })), reused))
+}
+
+/// A stream of a new connection: pingora's own steps, and between them a look at who is there.
+async fn shared(
+    connector: &Connector,
+    peer: &HttpPeer,
+    ready: &Ready,
+    address: SocketAddr,
+) -> Result<Http2Session, Reason> {
+    let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
+    let stream = connector.transport().new_stream(peer).await.map_err(fault)?;
+    if peer.tls() && stream.selected_alpn_proto() != Some(ALPN::H2) {
+        // It was to speak HTTP/2, and does not.
+        return Err(Reason::UpstreamReset);
+    }
+    ready.state.seen.remember(&Met::secured(&stream, address));
+    let mut settings = H2HandshakeSettings::new();
+    settings.max_streams = peer.options.max_h2_streams;
+    settings.ping_interval = peer.options.h2_ping_interval;
+    let connection = handshake(stream, settings).await.map_err(fault)?;
+    let session = connection.spawn_stream().await.map_err(fault)?.ok_or(Reason::UpstreamReset)?;
+    if connection.more_streams_allowed() {
+        connector.in_use_pool().insert(peer.reuse_hash(), connection);
+    }
+    Ok(session)
 }
 
 async fn new(
@@ -224,12 +255,14 @@ async fn new(
     place: &Place,
     ready: &Ready,
     address: SocketAddr,
-) -> Result<Wire, Reason> {
-    if place.endpoint.url.tls {
-        tls(connector, place, ready, address).await
+) -> Result<(Wire, Arc<Met>), Reason> {
+    let wire = if place.endpoint.url.tls {
+        tls(connector, place, ready, address).await?
     } else {
-        plain(place, address).await
-    }
+        plain(place, address).await?
+    };
+    let met = Arc::new(Met::of(&wire, address));
+    Ok((wire, met))
 }
 
 async fn plain(place: &Place, address: SocketAddr) -> Result<Wire, Reason> {
