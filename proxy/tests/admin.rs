@@ -173,6 +173,7 @@ async fn the_exposition_is_strict_and_counts_what_happened() {
         ])
         .chain(Operation::ALL.iter().map(|operation| operation.as_str()))
         .chain(["ok", "late", "resting", "refused", "forged", "failed"])
+        .chain(["sent", "ended", "gap", "started"])
         .chain(["taken", "refused", "unrecognised", "openai.chat.completions", "openai.responses.create"])
         .collect();
     for sample in families.values().flat_map(|family| &family.samples) {

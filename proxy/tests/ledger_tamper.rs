@@ -1,4 +1,5 @@
 //! Promise: whatever is done to a ledger below a checkpoint that somebody holds is found, by us and by a verifier that is not ours.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 #[path = "support/verifier.rs"]
 mod verifier;

@@ -32,13 +32,12 @@ impl Verify {
             verified.size,
             key.origin()
         );
-        match held {
-            Some(held) => {
-                println!("It has grown out of the checkpoint held, which is over {} entries.", held.size)
-            }
-            None => println!(
+        if let Some(held) = held {
+            println!("It has grown out of the checkpoint held, which is over {} entries.", held.size);
+        } else {
+            println!(
                 "Whoever has its key can sign another history: hold a checkpoint, and give it as --checkpoint."
-            ),
+            );
         }
         if self.by.key.is_none() {
             println!("The key is the folder's own, {key}: give the one that you trust as --key.");
