@@ -6,17 +6,19 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use http::{HeaderMap, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
 use riparian_filters::classify::{Body, classify};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::decision::Decision;
 use riparian_filters::head::Head;
 use riparian_filters::identify::{Keys, SessionId};
 use riparian_filters::judge::{Facts, Freedom, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
+use riparian_filters::readings::Classes;
 use riparian_filters::rewrite;
 use riparian_filters::scan::{Scanner, Signals};
 use riparian_filters::select::select;
 use riparian_filters::table::Table;
 use std::hint::black_box;
+use std::time::Duration;
 
 const SIZES: [usize; 3] = [1024, 64 * 1024, 1024 * 1024];
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -73,8 +75,16 @@ fn from_signals(policy: &Policy, headers: &HeaderMap, signals: &Signals) -> (Dec
         owners: &owners[..classified.handles.len()],
         located: None,
         lineage: Some(SessionId::mint([9; 16])),
+        since: &[],
+        rested: Duration::ZERO,
     };
-    let decision = decide(policy, &classified, tenant, named, recalled, moment());
+    let decision = decide(
+        policy,
+        &classified,
+        &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+        recalled,
+        moment(),
+    );
     let first = *decision.verdict.endpoints().first().expect("it is allowed");
     let target = rewrite::target(policy, policy.place(first), &recognised, classified.model.as_deref(), None);
     (decision, target)
@@ -97,6 +107,11 @@ fn by_body(criterion: &mut Criterion) {
             grade: classified.grade,
             model: classified.model.as_deref(),
             owners: &owners,
+            caller: None,
+            narrow: None,
+            since: &[],
+            rested: Duration::ZERO,
+            classes: policy.classes(classified.surface, classified.grade, classified.fired, None),
             located: None,
             tenant: 0,
             home: None,
@@ -148,6 +163,11 @@ fn facts(policy: &Policy) -> Facts<'static> {
         grade: Grade::Pure,
         model: Some("gpt-5.5"),
         owners: &[],
+        caller: None,
+        narrow: None,
+        since: &[],
+        rested: Duration::ZERO,
+        classes: Classes::default(),
         located: None,
         tenant: 0,
         home: None,

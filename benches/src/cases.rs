@@ -7,18 +7,20 @@ use crate::bodies::{self, BODIES};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
 use riparian_filters::classify::{Body, classify};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::decision::Decision;
 use riparian_filters::head::{Head, HeadLimits, check};
 use riparian_filters::identify::{Identity, Keys, LastTenant, SessionId};
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::learn::Learner;
 use riparian_filters::policy::{EndpointId, Policy};
+use riparian_filters::readings::Classes;
 use riparian_filters::rewrite;
 use riparian_filters::scan::{Scanner, Signals, Watch};
 use riparian_filters::select::select;
 use smallvec::SmallVec;
 use std::hint::black_box;
+use std::time::Duration;
 
 /// One thing to measure.
 pub struct Case {
@@ -195,6 +197,11 @@ fn facts(policy: &Policy) -> Facts<'static> {
         grade: Grade::Pure,
         model: Some("gpt-5.5"),
         owners: &[],
+        caller: None,
+        narrow: None,
+        since: &[],
+        rested: Duration::ZERO,
+        classes: Classes::default(),
         located: None,
         tenant: 0,
         home: None,
@@ -300,7 +307,13 @@ fn whole(policy: &'static Policy, kept: &mut Kept, path: &str, headers: &HeaderM
         })
         .collect();
     let lineage = (!owners.is_empty()).then(|| SessionId::mint([9; 16]));
-    decide(policy, &classified, tenant, named, Recalled { owners: &owners, located: None, lineage }, moment())
+    decide(
+        policy,
+        &classified,
+        &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+        Recalled { owners: &owners, located: None, lineage, since: &[], rested: Duration::ZERO },
+        moment(),
+    )
 }
 
 fn wholes(cases: &mut Vec<Case>) {

@@ -28,9 +28,10 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     naming::vendors(&file, &mut surfaces, found);
     naming::surfaces(&file, read, &mut surfaces, found);
     let products = naming::products(&file, &surfaces, found);
-    let contract = contract::contract(&file, &surfaces, found);
     let sessions = running::sessions(&file, &clouds, found);
     let tenants = tenants::tenants(&file, &clouds, found);
+    let named = tenants.as_ref().map_or(&[][..], |tenants| &tenants.named);
+    let contract = contract::contract(&file, &surfaces, named, read, found);
     let retries = running::retries(&file, found);
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);

@@ -84,6 +84,15 @@ impl Class {
         }
     }
 
+    /// The one that it is not.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Stateless => Self::Stateful,
+            Self::Stateful => Self::Stateless,
+        }
+    }
+
     /// The class that `word` names, if any.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

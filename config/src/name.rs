@@ -71,6 +71,8 @@ macro_rules! names {
 names! {
     /// A contracting party's platform: `azure`, `aws`, `openai`.
     CloudName;
+    /// A part of the world in which data must stay: `eu`, `us`.
+    DataRegion;
     /// One address in a cloud.
     EndpointName;
     /// A listening socket.

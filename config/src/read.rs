@@ -40,6 +40,11 @@ impl<'t> Fields<'t> {
         Some(fields)
     }
 
+    /// Where the section itself stands.
+    pub(crate) fn here(&self) -> Place {
+        self.at
+    }
+
     /// Where `key` stands, or else its section.
     pub(crate) fn at(&self, key: &str) -> Place {
         self.entry(key).map_or(self.at, |entry| entry.key_at)

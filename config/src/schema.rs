@@ -111,6 +111,9 @@ fn of_kind(kind: &Kind, sections: &mut Map<String, Value>) -> Value {
             "additionalProperties": { "type": "string", "pattern": MODEL },
             "minProperties": 1
         }),
+        Kind::Words(value) => {
+            json!({ "type": "object", "additionalProperties": { "enum": value }, "minProperties": 1 })
+        }
         Kind::In(section) => by_reference(section, sections),
         Kind::WordOr(words, section) => {
             json!({ "anyOf": [{ "enum": words }, by_reference(section, sections)] })

@@ -14,6 +14,9 @@ pub struct Sessions {
     /// The key of tenant, session and pin digests, at least 32 bytes. Without it one is made at start: then session
     /// tags do not survive a restart, and replicas do not know each other's.
     pub key: Option<SecretRef>,
+    /// A session without a request for so long has ended, and what drains is drained. Default 30 min: longer than people pause
+    /// between two turns, shorter than a process lives.
+    pub idle: Duration,
     /// Also tag the session in W3C baggage, upstream. Default false.
     pub baggage: bool,
     /// What to do with a handle that is not known here. Default: refuse.

@@ -92,6 +92,8 @@ pub(crate) enum Kind {
     Map(&'static Kind),
     /// Model names (not [`Kind::Name`]s: they have colons and slashes) and text; at least one.
     Models,
+    /// Under names of some sort, each one of these words.
+    Words(&'static [&'static str]),
     /// A section.
     In(&'static Section),
     /// A word of a few, or a section.
@@ -130,7 +132,7 @@ impl Kind {
             Self::Pointer => "a pointer into a body".to_owned(),
             Self::Many(kind) => format!("{}, or a list of such", kind.words()),
             Self::List(_) => "a list".to_owned(),
-            Self::Map(_) | Self::Models | Self::In(_) => "a map".to_owned(),
+            Self::Map(_) | Self::Models | Self::Words(_) | Self::In(_) => "a map".to_owned(),
             Self::WordOr(words, section) => {
                 let keys = section.fields.iter().map(|field| field.key).collect::<Vec<_>>();
                 format!("one of {}, or a map with {}", quoted(words), quoted(&keys))

@@ -1,6 +1,6 @@
 //! Callers that have a name, however they prove themselves.
 
-use crate::name::{CloudName, TenantName};
+use crate::name::{CloudName, DataRegion, TenantName};
 use crate::secret::SecretRef;
 
 /// Who is known by name, and what becomes of everybody else.
@@ -24,6 +24,8 @@ pub struct NamedTenant {
     pub subjects: Vec<String>,
     /// Where its LISTs are answered and its unknown handles are believed to live; `sessions.home` when absent.
     pub home: Option<CloudName>,
+    /// Where its data must stay; terms may speak of that.
+    pub data_region: Option<DataRegion>,
 }
 
 /// Credentials of one tenant: two while one replaces the other, and some for each of its parts.

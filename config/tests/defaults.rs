@@ -11,7 +11,12 @@ const LIMITS: &str = include_str!("../examples/limits.yaml");
 const EVERY_KEY: &str = include_str!("every_key.yaml");
 
 fn parse(text: &str) -> Config {
-    let read = |_: &str| Ok("vendors: { ours: { models: [ours-*] } }\n".to_owned());
+    let read = |file: &str| {
+        let contract = file == "counsel.yaml";
+        let text =
+            if contract { "parties: [Acme, Contoso]\n" } else { "vendors: { ours: { models: [ours-*] } }\n" };
+        Ok(text.to_owned())
+    };
     Config::parse_with(text, "f.yaml", &read).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

@@ -43,6 +43,8 @@ pub struct Classified<'a> {
     pub surface: Option<SurfaceNumber>,
     /// How much state.
     pub grade: Grade,
+    /// The slots of the signals that were found, one bit each.
+    pub fired: u64,
     /// The model, as the client names it.
     pub model: Option<Cow<'a, str>>,
     /// Handles, each once.
@@ -75,6 +77,7 @@ pub fn classify<'a>(
     let mut found = Classified {
         surface: Some(recognised.surface),
         grade: surface.grade,
+        fired: 0,
         model,
         handles: SmallVec::new(),
         cache_key: body.signals.and_then(Signals::cache_key),
@@ -91,7 +94,9 @@ pub fn classify<'a>(
             signals.held(*slot) && (retains || signal.when != Condition::UnlessFalse)
         };
         let holding = surface.signals.iter().enumerate().filter(|(slot, signal)| counts(slot, signal));
-        found.grade = holding.map(|(_, signal)| signal.grade).fold(found.grade, Grade::max);
+        for (slot, signal) in holding {
+            found.fire(slot, signal);
+        }
         for (slot, value) in signals.captures() {
             let signal = &surface.signals[slot];
             if let Some(kind) = &signal.handle {
@@ -105,7 +110,7 @@ pub fn classify<'a>(
         if !holds(&signal.when, &value) {
             continue;
         }
-        found.grade = found.grade.max(signal.grade);
+        found.fire(slot, signal);
         if let Some(kind) = &signal.handle {
             let value = match signal.take {
                 Take::Whole => value,
@@ -125,6 +130,11 @@ pub fn classify<'a>(
 }
 
 impl<'a> Classified<'a> {
+    fn fire(&mut self, slot: usize, signal: &Signal) {
+        self.grade = self.grade.max(signal.grade);
+        self.fired |= 1 << slot;
+    }
+
     fn cite(&mut self, policy: &'a Policy, kind: &'a Namespace, value: Cow<'a, str>, place: HandlePlace) {
         let is_known = |known: &Handle<'_>| known.namespace == kind && known.value == value;
         if !self.handles.iter().any(is_known) {
@@ -192,6 +202,7 @@ pub fn unrecognised<'a>() -> Classified<'a> {
     Classified {
         surface: None,
         grade: Grade::Unknown,
+        fired: 0,
         model: None,
         handles: SmallVec::new(),
         cache_key: None,

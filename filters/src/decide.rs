@@ -1,13 +1,15 @@
 //! Stages 7 and 8 in one call: the function that production and `explain` share.
 
 use crate::classify::Classified;
-use crate::decision::Decision;
-use crate::identify::{Session, SessionId, SessionSource, Tenant};
+use crate::decision::{Decision, Shadow};
+use crate::identify::{CallerNumber, Session, SessionId, SessionSource, Tenant};
 use crate::judge::{Facts, HealthView, Owner, judge};
 use crate::policy::Policy;
 use crate::select::select;
+use crate::table::CloudSet;
 use riparian_config::{Grade, Timestamp};
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// What was recalled of the handles that a request cites.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,25 @@ pub struct Recalled<'a> {
     pub located: Option<&'a [u64]>,
     /// The session of the first one that is known.
     pub lineage: Option<SessionId>,
+    /// When the terms last allowed each that is known to be where it is.
+    pub since: &'a [Timestamp],
+    /// How long the session has rested.
+    pub rested: Duration,
+}
+
+/// Whose request it is, and what its head says of where it may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Whose pins and sessions count.
+    pub tenant: Tenant,
+    /// Which of the named tenants.
+    pub caller: Option<CallerNumber>,
+    /// The session that its head names.
+    pub named: Option<Session>,
+    /// The grade of the session in the course of which it is made, where it is.
+    pub inner: Option<Grade>,
+    /// The clouds that its header leaves.
+    pub narrow: Option<CloudSet>,
 }
 
 /// The moment of a decision: what differs when the same request comes again.
@@ -33,26 +54,32 @@ pub struct Moment<'a> {
     pub random: [u8; 16],
 }
 
-/// Decides where a request may go. `named` is the session that its head names.
+/// Decides where a request may go.
 #[must_use]
 pub fn decide(
     policy: &Policy,
     classified: &Classified<'_>,
-    tenant: Tenant,
-    named: Option<Session>,
+    asker: &Asker,
     recalled: Recalled<'_>,
     moment: Moment<'_>,
 ) -> Decision {
+    let Asker { tenant, caller, named, inner, narrow } = *asker;
     let session = session(classified.grade, named, recalled.lineage, moment.random);
     let affinity = session
         .map(|session| session.id.affinity())
         .or_else(|| classified.cache_key.map(|key| policy.keys.cache_affinity(tenant, key)));
+    let classes = policy.classes(classified.surface, classified.grade, classified.fired, inner);
     let facts = Facts {
         now: moment.now,
         surface: classified.surface,
         grade: classified.grade,
+        classes,
         model: classified.model.as_deref(),
+        caller,
+        narrow,
         owners: recalled.owners,
+        since: recalled.since,
+        rested: recalled.rested,
         located: recalled.located,
         tenant: tenant.affinity(),
         home: policy.home(tenant),
@@ -62,6 +89,13 @@ pub fn decide(
         in_flight: moment.in_flight,
     };
     let ruling = judge(policy, &facts);
+    let shadow = ruling.other.map(|cell| Shadow {
+        clouds: cell.clouds,
+        refusal: cell.refusal,
+        terms: SmallVec::from_slice(&cell.terms),
+    });
+    // What goes on by a lease has been lawful for no longer than what it cites.
+    let oldest = recalled.since.iter().min().filter(|_| ruling.lease.is_some());
     Decision {
         surface: classified.surface,
         grade: classified.grade,
@@ -71,6 +105,11 @@ pub fn decide(
         session,
         epoch: ruling.epoch,
         terms: SmallVec::from_slice(&ruling.cell.terms),
+        classes,
+        shadow,
+        in_band: ruling.in_band,
+        lease: ruling.lease,
+        since: oldest.copied().unwrap_or(moment.now),
         verdict: select(policy, &ruling, &facts),
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::identify::{Session, Tenant};
 use crate::policy::{EndpointId, SurfaceNumber};
-use riparian_config::{Class, Grade};
+use crate::readings::Classes;
+use crate::table::CloudSet;
+use riparian_config::{Class, Grade, OnExpiry, Timestamp};
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -52,12 +54,18 @@ reasons! {
     TermsConflict "terms_conflict" 403 "Terms of the contract contradict each other for this request and leave no cloud.";
     /// A `never` took the last cloud away.
     Forbidden "forbidden" 403 "A term of the contract forbids every cloud that would otherwise be allowed.";
+    /// The readings disagree about where the request may go, and the contract's `band` allows none of it.
+    ReadingsDisagree "readings_disagree" 403 "The parties read the contract differently for this request, and no cloud is allowed under every reading.";
+    /// The request's own header leaves none of the clouds that the terms allow.
+    Narrowed "narrowed" 403 "The request's own x-riparian-clouds header leaves none of the clouds that the contract allows.";
     /// Within `clock_skew` of a boundary: both sides allow something, but nothing in common. It passes.
     EpochBoundary "epoch_boundary" 503 "The contract's terms change at this moment, and no cloud is allowed both before and after.";
     /// The operation is not in the surface table, and no term names the grade `unknown`.
     Unrecognised "unrecognised" 403 "This API operation is not recognised, so it cannot be judged; it is refused unless a term allows grade unknown.";
     /// The owner's cloud is outside the designation: the terms changed under a living session.
     OwnerNotDesignated "owner_not_designated" 403 "The state that this request cites lives in a cloud that the contract in force does not allow for it.";
+    /// The term ended by which the session went where it lives, and it has rested since for longer than `sessions.idle`.
+    SessionDrained "session_drained" 403 "The term ended under which this session began; it was let go on while it was in use, and it has rested since.";
     /// The owner is no longer in the configuration.
     OwnerRemoved "owner_removed" 403 "The state that this request cites lives at an endpoint that is no longer configured.";
 
@@ -77,6 +85,8 @@ reasons! {
     /// Every candidate is down.
     EndpointsDown "endpoints_down" 503 "Every endpoint that the contract allows for this request is unavailable.";
 
+    /// The header that narrows the clouds names what is none, or comes twice.
+    NarrowingMalformed "narrowing_malformed" 400 "The x-riparian-clouds header is malformed: it is one list of the names of clouds, with commas between them.";
     /// The head is not what RFC 9112 allows, or is ambiguous.
     HeadMalformed "head_malformed" 400 "The request's head is malformed or ambiguous.";
     /// The head is over a limit.
@@ -233,8 +243,29 @@ pub struct Decision {
     pub session: Option<Session>,
     /// Which span of unchanging terms, counted from the oldest.
     pub epoch: u32,
-    /// Indexes of the terms that matched, in the contract's order.
+    /// Indexes of the terms that matched under the enforced reading, in the contract's order.
     pub terms: SmallVec<[u16; 4]>,
+    /// What each reading makes of it.
+    pub classes: Classes,
+    /// What those readings would have allowed that make the other class of it.
+    pub shadow: Option<Shadow>,
+    /// Whether the readings disagree about where it may go.
+    pub in_band: bool,
+    /// By which kind of expiry its session goes on that the terms in force would not allow any more.
+    pub lease: Option<OnExpiry>,
+    /// When the terms in force last allowed its session to be where it is: now, unless it goes on by a lease.
+    pub since: Timestamp,
     /// Where it may go.
     pub verdict: Verdict,
+}
+
+/// What a reading that is not enforced would have said: no traffic is mirrored to find out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// Where it would have allowed the request to go.
+    pub clouds: CloudSet,
+    /// Why nowhere.
+    pub refusal: Option<Reason>,
+    /// Indexes of the terms that match under it, in the contract's order.
+    pub terms: SmallVec<[u16; 4]>,
 }

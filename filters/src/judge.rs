@@ -1,8 +1,20 @@
 //! Contract x facts x pins x health -> what is allowed.
 //!
-//! | the contract's cell | the handles cited | the owner | the ruling |
+//! What the contract says is one cell of its table where all readings make one class of the request, and else two:
+//!
+//! | the readings | their cells | `band` | what the contract allows |
 //! |---|---|---|---|
-//! | refuses | any | any | refused, with the cell's reason |
+//! | agree | one | any | what the cell says |
+//! | differ | name the same clouds | any | what the enforced reading's cell says |
+//! | differ | name other clouds | enforced | what the enforced reading's cell says |
+//! | differ | name other clouds | conservative | the clouds that are in both; refused where there is none: `readings_disagree` |
+//! | differ | name other clouds | refuse | refused: `readings_disagree` |
+//!
+//! The clouds that the request's own header leaves are what remains of that (`narrowed` where nothing does). Then:
+//!
+//! | the contract | the handles cited | the owner | the ruling |
+//! |---|---|---|---|
+//! | refuses | none, or none is known | - | refused, with the cell's reason |
 //! | allows | none | - | free, over the cell's clouds |
 //! | allows | none, and the operation is a LIST | - | one endpoint of the tenant's home |
 //! | allows | one is unknown | - | refused: `unknown_handle`; or one endpoint of the home cloud, where the configuration says so |
@@ -10,15 +22,18 @@
 //! | allows | located by the configuration | - | free, over the endpoints that have the resource |
 //! | allows | known | two | refused: `owners_differ` |
 //! | allows | known | no longer configured | refused: `owner_removed` |
-//! | allows | known | in a cloud outside the cell | refused: `owner_not_designated` |
+//! | leaves its cloud out | known | went there lawfully, by a term that has ended since | as that term's `on_expiry` says: held there, or refused: `session_drained` |
+//! | leaves its cloud out | known | anything else | refused: `owner_not_designated`, or the cell's reason |
 //! | allows | known | lacks the operation or the model | refused: `not_served` |
 //! | allows | known | down | refused: `owner_unavailable` |
 //! | allows | known | up | held there |
 
 use crate::decision::Reason;
 use crate::policy::{EndpointId, Policy, SurfaceNumber};
-use crate::table::{Cell, Kind};
-use riparian_config::{Class, Grade, Timestamp, UnknownHandle};
+use crate::readings::Classes;
+use crate::table::{Cell, CloudSet, Kind};
+use riparian_config::{Band, Class, Grade, OnExpiry, Timestamp, UnknownHandle};
+use std::time::Duration;
 
 /// What a decision is made from. No clock, no randomness and no I/O stand behind it.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +44,20 @@ pub struct Facts<'a> {
     pub surface: Option<SurfaceNumber>,
     /// How much state.
     pub grade: Grade,
+    /// What each reading makes of that.
+    pub classes: Classes,
     /// The model, as the client names it.
     pub model: Option<&'a str>,
+    /// The number of the named tenant that asks, if it is one.
+    pub caller: Option<usize>,
+    /// The clouds that the request's own header leaves; `None` where it says nothing.
+    pub narrow: Option<CloudSet>,
     /// What the pin table knows of each handle that the request cites.
     pub owners: &'a [Owner],
+    /// When the terms in force last allowed what is cited to be where it is, for each handle that is known.
+    pub since: &'a [Timestamp],
+    /// How long its session has rested.
+    pub rested: Duration,
     /// The endpoints that have every resource of [`Owner::Located`], in words of 64; `None` where none is cited.
     pub located: Option<&'a [u64]>,
     /// What keeps a tenant with one endpoint, where nothing else may decide.
@@ -84,12 +109,20 @@ impl HealthView<'_> {
 pub struct Ruling<'p> {
     /// Which span of unchanging terms.
     pub epoch: u32,
-    /// What the enforced reading makes of the grade.
+    /// What the enforced reading makes of the request.
     pub class: Class,
     /// The index of the vendor.
     pub vendor: Option<usize>,
-    /// The contract's cell: clouds, order, terms.
+    /// The enforced reading's cell: order, terms.
     pub cell: &'p Cell,
+    /// The cell of those readings that make the other class of it, where there are any.
+    pub other: Option<&'p Cell>,
+    /// Whether the readings disagree about where it may go.
+    pub in_band: bool,
+    /// The clouds among which it may choose freely.
+    pub clouds: CloudSet,
+    /// By which kind of expiry a session goes on that the terms in force would not allow any more.
+    pub lease: Option<OnExpiry>,
     /// How freely an endpoint is chosen.
     pub outcome: Result<Freedom, Reason>,
 }
@@ -111,45 +144,130 @@ pub enum Freedom {
 #[must_use]
 pub fn judge<'p>(policy: &'p Policy, facts: &Facts<'_>) -> Ruling<'p> {
     let vendor = policy.vendor(facts.surface, facts.model);
-    let kind =
-        Kind { vendor, surface: facts.surface, grade: facts.grade, group: policy.table.group(facts.model) };
-    let (epoch, cell) = policy.table.at(facts.now, kind);
-    let class = policy.config.contract.enforced().class(facts.grade);
-    let outcome = match cell.refusal {
-        Some(reason) => Err(reason),
-        None => hold(policy, facts, cell),
+    let said = said(policy, facts, vendor, facts.now);
+    let clouds = facts.narrow.map_or(said.clouds, |narrow| said.clouds.and(narrow));
+    let refusal = said.refusal.or_else(|| clouds.is_empty().then_some(Reason::Narrowed));
+    let mut lease = None;
+    let outcome = match held(facts) {
+        Some(owner) => hold(policy, facts, owner, Allowed { vendor, said, clouds, refusal }, &mut lease),
+        None => match refusal {
+            Some(reason) => Err(reason),
+            None => unowned(policy, facts, clouds),
+        },
     };
-    Ruling { epoch, class, vendor, cell, outcome }
+    let Said { epoch, class, cell, other, in_band, .. } = said;
+    Ruling { epoch, class, vendor, cell, other, in_band, clouds, lease, outcome }
 }
 
-fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Freedom, Reason> {
-    let home = if facts.owners.contains(&Owner::Unknown) {
+/// What the contract says of a request at some moment, pins and headers aside.
+#[derive(Clone, Copy)]
+struct Said<'p> {
+    epoch: u32,
+    class: Class,
+    cell: &'p Cell,
+    other: Option<&'p Cell>,
+    in_band: bool,
+    clouds: CloudSet,
+    refusal: Option<Reason>,
+}
+
+fn said<'p>(policy: &'p Policy, facts: &Facts<'_>, vendor: Option<usize>, at: Timestamp) -> Said<'p> {
+    let contract = &policy.config.contract;
+    let class = facts.classes.of(contract.enforced);
+    let group = policy.table.group(facts.model);
+    let kind = |class| Kind {
+        vendor,
+        surface: facts.surface,
+        grade: facts.grade,
+        class,
+        caller: facts.caller,
+        group,
+    };
+    let (epoch, cell) = policy.table.at(at, kind(class));
+    let other =
+        facts.classes.differ(contract.readings.len()).then(|| policy.table.at(at, kind(class.other())).1);
+    let (clouds, in_band) = match other {
+        Some(other) if other.clouds != cell.clouds => (cell.clouds.and(other.clouds), true),
+        _ => (cell.clouds, false),
+    };
+    let (clouds, refusal) = match contract.band {
+        _ if cell.refusal.is_some() => (CloudSet::NONE, cell.refusal),
+        Band::Conservative if in_band && clouds.is_empty() => (clouds, Some(Reason::ReadingsDisagree)),
+        Band::Conservative => (clouds, None),
+        Band::Refuse if in_band => (CloudSet::NONE, Some(Reason::ReadingsDisagree)),
+        Band::Enforced | Band::Refuse => (cell.clouds, None),
+    };
+    Said { epoch, class, cell, other, in_band, clouds, refusal }
+}
+
+/// The owner of the first handle whose owner is known, or was.
+fn held(facts: &Facts<'_>) -> Option<Owner> {
+    facts.owners.iter().copied().find(|owner| matches!(owner, Owner::Endpoint(_) | Owner::Removed))
+}
+
+/// The home cloud, where it decides.
+fn home(policy: &Policy, facts: &Facts<'_>) -> Result<Option<usize>, Reason> {
+    if facts.owners.contains(&Owner::Unknown) {
         if policy.config.sessions.unknown_handle != UnknownHandle::Home {
             return Err(Reason::UnknownHandle);
         }
-        Some(facts.home.ok_or(Reason::UnknownHandle)?)
-    } else if facts.surface.is_some_and(|surface| policy.surface(surface).collective) {
-        facts.home
-    } else {
-        None
-    };
-    if home.is_some_and(|home| !cell.clouds.contains(home)) {
+        return facts.home.map(Some).ok_or(Reason::UnknownHandle);
+    }
+    let collective = facts.surface.is_some_and(|surface| policy.surface(surface).collective);
+    Ok(if collective { facts.home } else { None })
+}
+
+fn unowned(policy: &Policy, facts: &Facts<'_>, clouds: CloudSet) -> Result<Freedom, Reason> {
+    let home = home(policy, facts)?;
+    if home.is_some_and(|home| !clouds.contains(home)) {
         return Err(Reason::OwnerNotDesignated);
     }
-    let mut owners = facts.owners.iter().filter(|owner| matches!(owner, Owner::Endpoint(_) | Owner::Removed));
-    let Some(first) = owners.next() else { return Ok(unheld(policy, facts, home)) };
-    if owners.any(|owner| owner != first) {
+    Ok(unheld(policy, facts, home))
+}
+
+/// What the terms in force allow a request that is held.
+#[derive(Clone, Copy)]
+struct Allowed<'p> {
+    vendor: Option<usize>,
+    said: Said<'p>,
+    clouds: CloudSet,
+    refusal: Option<Reason>,
+}
+
+fn hold(
+    policy: &Policy,
+    facts: &Facts<'_>,
+    first: Owner,
+    allowed: Allowed<'_>,
+    lease: &mut Option<OnExpiry>,
+) -> Result<Freedom, Reason> {
+    let lease_of = |owner| match policy.place(owner).cloud {
+        cloud if allowed.clouds.contains(cloud) => Ok(None),
+        cloud => leased(policy, facts, &allowed, cloud),
+    };
+    let leased = match (first, allowed.refusal) {
+        (Owner::Endpoint(owner), _) => lease_of(owner),
+        (_, Some(reason)) => Err(reason),
+        (_, None) => Err(Reason::OwnerRemoved),
+    };
+    if allowed.refusal.is_some() {
+        *lease = leased?;
+    }
+    let home = home(policy, facts)?;
+    if home.is_some_and(|home| allowed.refusal.is_none() && !allowed.clouds.contains(home)) {
+        return Err(Reason::OwnerNotDesignated);
+    }
+    let differs = |owner: &Owner| matches!(owner, Owner::Endpoint(_) | Owner::Removed) && *owner != first;
+    if facts.owners.iter().any(differs) {
         return Err(Reason::OwnersDiffer);
     }
-    let Owner::Endpoint(owner) = *first else { return Err(Reason::OwnerRemoved) };
+    let Owner::Endpoint(owner) = first else { return Err(Reason::OwnerRemoved) };
     let place = policy.place(owner);
     let elsewhere = facts.located.is_some_and(|located| !is_in(located, owner));
     if elsewhere || home.is_some_and(|home| home != place.cloud) {
         return Err(Reason::OwnersDiffer);
     }
-    if !cell.clouds.contains(place.cloud) {
-        return Err(Reason::OwnerNotDesignated);
-    }
+    *lease = leased?;
     if !place.serves(facts.surface.map(|surface| policy.surface(surface)), facts.model) {
         return Err(Reason::NotServed);
     }
@@ -157,6 +275,42 @@ fn hold(policy: &Policy, facts: &Facts<'_>, cell: &Cell) -> Result<Freedom, Reas
         return Err(Reason::OwnerUnavailable);
     }
     Ok(Freedom::Held(owner))
+}
+
+/// Whether state that lives in `cloud`, which the terms in force leave out, may be gone on with: where the terms allowed it to be there,
+/// and all that has changed since is that some of those ended, the strictest of them says what becomes of it. What a term in force
+/// forbids in so many words, and what the request's own header leaves out, stays so.
+fn leased(
+    policy: &Policy,
+    facts: &Facts<'_>,
+    allowed: &Allowed<'_>,
+    cloud: usize,
+) -> Result<Option<OnExpiry>, Reason> {
+    let refusal = Err(allowed.refusal.unwrap_or(Reason::OwnerNotDesignated));
+    let contract = &policy.config.contract;
+    let term = |number: &u16| &contract.terms[usize::from(*number)];
+    let name = &policy.config.clouds[cloud].name;
+    let now = allowed.said;
+    let forbidden = now.cell.terms.iter().map(term).any(|term| term.never.contains(name));
+    if facts.since.is_empty() || forbidden || facts.narrow.is_some_and(|narrow| !narrow.contains(cloud)) {
+        return refusal;
+    }
+    let latest = policy.table.latest(facts.now);
+    let mut strictest = OnExpiry::Grandfather;
+    for since in facts.since {
+        let then = said(policy, facts, allowed.vendor, *since);
+        let terms = then.cell.terms.iter().chain(then.other.into_iter().flat_map(|other| &other.terms));
+        let ended = terms.map(term).filter(|term| !term.is_in_force(latest)).map(|term| term.on_expiry).max();
+        match ended {
+            Some(ended) if then.clouds.contains(cloud) => strictest = strictest.max(ended),
+            _ => return refusal,
+        }
+    }
+    match strictest {
+        OnExpiry::Cut => refusal,
+        OnExpiry::Drain if facts.rested > policy.config.sessions.idle => Err(Reason::SessionDrained),
+        OnExpiry::Grandfather | OnExpiry::Drain => Ok(Some(strictest)),
+    }
 }
 
 fn unheld(policy: &Policy, facts: &Facts<'_>, home: Option<usize>) -> Freedom {

@@ -1,18 +1,25 @@
 //! The whole configuration, compiled for the hot path: what a request needs is an index or one hash away.
 
+use crate::decision::Reason;
 use crate::head::Head;
 use crate::identify::{CallerNumber, Callers, Identity, Keys, LastTenant, Tenant, Who};
 use crate::patterns::{NameMap, PatternMap};
+use crate::readings::{Classes, Readings};
 use crate::scan::Watch;
 use crate::select::Draw;
 use crate::serving::{Served, Serving};
 use crate::surface::{Recognised, Router};
 use crate::table::{CloudSet, ENTRIES_MAX, Table};
+use http::{HeaderMap, HeaderName};
 use riparian_config::{
-    CloudName, Config, Dialect, Endpoint, EndpointName, HandleKind, ModelAt, Namespace, Surface, Timeouts,
+    CloudName, Config, Dialect, Endpoint, EndpointName, Grade, HandleKind, ModelAt, Namespace, Surface,
+    Timeouts,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// A request may name here the clouds that it wants to go to: `azure, aws`. It can only take away from what the contract allows.
+pub const NARROW: HeaderName = HeaderName::from_static("x-riparian-clouds");
 
 /// A surface's index in the table.
 pub type SurfaceNumber = usize;
@@ -62,6 +69,7 @@ pub struct Policy {
     home: Option<usize>,
     /// The same, of the tenants that have their own.
     homes: HashMap<Tenant, usize>,
+    readings: Readings,
     serving: Serving,
     places: Vec<Place>,
     names: HashMap<EndpointName, EndpointId>,
@@ -151,6 +159,7 @@ impl Policy {
             having.peek().is_none() || having.any(|place| !place.endpoint.zero_retention)
         };
         let retains = surfaces.surfaces.iter().map(retains).collect();
+        let readings = Readings::compile(&config.contract, &surfaces.surfaces);
         let serving = Serving::compile(&places, &surfaces.surfaces, config.clouds.len());
         let table = Table::compile(&config);
         Ok(Self {
@@ -165,6 +174,7 @@ impl Policy {
             callers,
             home,
             homes,
+            readings,
             serving,
             places,
             names,
@@ -285,6 +295,38 @@ impl Policy {
     pub fn vendor(&self, surface: Option<SurfaceNumber>, model: Option<&str>) -> Option<usize> {
         let claimed = model.and_then(|model| self.vendors.lookup(model));
         claimed.or_else(|| self.surface_vendors[surface?])
+    }
+
+    /// What each reading makes of a request. `fired` are the slots of the signals that were found in it, `inner` is the grade of the
+    /// session in the course of which it is made.
+    #[must_use]
+    pub fn classes(
+        &self,
+        surface: Option<SurfaceNumber>,
+        grade: Grade,
+        fired: u64,
+        inner: Option<Grade>,
+    ) -> Classes {
+        self.readings.classes(surface.map(|number| (number, self.surface(number))), grade, fired, inner)
+    }
+
+    /// The clouds to which a request's own header narrows it, if it has one: what is named there is taken from what the contract allows,
+    /// and nothing is added.
+    ///
+    /// # Errors
+    /// When it comes twice, or names what is no cloud here.
+    pub fn narrow(&self, headers: &HeaderMap) -> Result<Option<CloudSet>, Reason> {
+        let mut lines = headers.get_all(NARROW).iter();
+        let Some(line) = lines.next() else { return Ok(None) };
+        if lines.next().is_some() {
+            return Err(Reason::NarrowingMalformed);
+        }
+        let names = line.to_str().map_err(|_| Reason::NarrowingMalformed)?;
+        let number = |name: &str| {
+            let known = self.config.clouds.iter().position(|cloud| cloud.name.as_str() == name.trim());
+            known.ok_or(Reason::NarrowingMalformed)
+        };
+        names.split(',').map(number).collect::<Result<CloudSet, _>>().map(Some)
     }
 
     /// Every endpoint, by its id's order.

@@ -57,8 +57,8 @@ fn free(policy: &Policy, ruling: &Ruling<'_>, facts: &Facts<'_>, cloud: Option<u
     if let Some(cloud) = cloud {
         race.cloud(cloud);
     } else {
-        let mut rest = ruling.cell.clouds;
-        for &cloud in ruling.cell.prefer.iter().filter(|cloud| ruling.cell.clouds.contains(**cloud)) {
+        let mut rest = ruling.clouds;
+        for &cloud in ruling.cell.prefer.iter().filter(|cloud| ruling.clouds.contains(**cloud)) {
             rest = rest.less(cloud);
             race.cloud(cloud);
             race.list.begin_tier();
@@ -220,7 +220,9 @@ mod tests {
     use super::*;
     use crate::identify::Keys;
     use crate::judge::judge;
+    use crate::readings::Classes;
     use riparian_config::{Config, Grade, Timestamp};
+    use std::time::Duration;
 
     /// The order as the paper has it: every endpoint scored, all of them sorted.
     fn naive(key: u64, endpoints: &[(&str, u32, usize)]) -> Vec<EndpointId> {
@@ -262,8 +264,13 @@ mod tests {
             now: Timestamp::from_second(1_774_000_000).unwrap(),
             surface: policy.named("POST", "/v1/chat/completions").map(|found| found.surface),
             grade: Grade::Pure,
+            classes: Classes::default(),
             model: Some("gpt-5.5"),
+            caller: None,
+            narrow: None,
             owners: &[],
+            since: &[],
+            rested: Duration::ZERO,
             located: None,
             tenant: 0,
             home: None,

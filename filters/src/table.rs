@@ -1,9 +1,9 @@
 //! The contract, compiled: time cut into spans, and for each span a dense table of cells.
 //!
 //! A cell says what every request of one kind may do in one span: which clouds, in which order, by which terms, or why not.
-//! The kind is vendor x surface x grade x model group; classes are resolved at compile time, because the enforced reading
-//! turns a grade into a class. The hot path indexes; whatever wants to know what the configuration can do enumerates
-//! the same table.
+//! The kind is vendor x surface x grade x class x caller x model group. Readings are not in it: each makes a class of a request,
+//! and there are two classes, so that what every reading says stands in one of two cells. The hot path indexes; whatever wants to
+//! know what the configuration can do enumerates the same table.
 //!
 //! | terms that match | the cell |
 //! |---|---|
@@ -19,9 +19,9 @@ mod alike;
 
 use crate::decision::Reason;
 use crate::patterns::PatternMap;
-use alike::{Alike, surfaces_alike, vendors_alike};
+use alike::{Alike, callers_alike, grades_alike, surfaces_alike, vendors_alike};
 use riparian_config::{
-    Cloud, CloudName, Config, Contract, Grade, Pattern, Product, Surfaces, Term, Timestamp,
+    Class, Cloud, CloudName, Config, Contract, Grade, Pattern, Product, Surfaces, Term, Timestamp, When,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,8 +67,16 @@ impl CloudSet {
         Self(self.0 & !(1 << cloud))
     }
 
-    fn and(self, other: Self) -> Self {
+    /// Those that are in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
     }
 
     fn without(self, other: Self) -> Self {
@@ -104,12 +112,16 @@ pub struct Kind {
     pub surface: Option<usize>,
     /// How much state.
     pub grade: Grade,
+    /// What a reading makes of it.
+    pub class: Class,
+    /// The number of the named tenant that asks, if it is one.
+    pub caller: Option<usize>,
     /// The model's group.
     pub group: ModelGroup,
 }
 
 /// Models that no term tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ModelGroup(usize);
 
 /// The compiled contract.
@@ -118,9 +130,49 @@ pub struct Table {
     spans: Vec<Span>,
     cells: Vec<Cell>,
     groups: PatternMap<usize>,
+    rows: Rows,
+    skew: Duration,
+}
+
+/// How a kind becomes an index.
+#[derive(Clone, Debug)]
+struct Rows {
     vendors: Alike,
     surfaces: Alike,
-    group_count: usize,
+    grades: Alike,
+    callers: Alike,
+    groups: usize,
+}
+
+/// Both, in the order of the table.
+pub(crate) const CLASSES: [Class; 2] = [Class::Stateless, Class::Stateful];
+
+impl Rows {
+    fn new(config: &Config, groups: usize) -> Self {
+        Self {
+            vendors: vendors_alike(config),
+            surfaces: surfaces_alike(config),
+            grades: grades_alike(config),
+            callers: callers_alike(config),
+            groups,
+        }
+    }
+
+    /// Entries of one span.
+    fn count(&self) -> u64 {
+        let Self { vendors, surfaces, grades, callers, groups } = self;
+        let each = [vendors, surfaces, grades, callers].map(|alike| alike.first.len() as u64);
+        each.iter().product::<u64>() * CLASSES.len() as u64 * *groups as u64
+    }
+
+    #[inline]
+    fn at(&self, kind: Kind) -> usize {
+        let at = self.vendors.of(kind.vendor) * self.surfaces.first.len() + self.surfaces.of(kind.surface);
+        let at = at * self.grades.first.len() + self.grades.of(Some(kind.grade as usize));
+        let at = at * CLASSES.len() + kind.class as usize;
+        let at = at * self.callers.first.len() + self.callers.of(kind.caller);
+        at * self.groups + kind.group.0
+    }
 }
 
 /// A stretch of time with one table.
@@ -148,11 +200,10 @@ impl Table {
         let groups = PatternMap::new(
             patterns.iter().enumerate().map(|(at, pattern)| (*pattern, OTHER_MODEL + 1 + at)),
         );
-        let (vendors, surfaces) = (vendors_alike(config), surfaces_alike(config));
+        let rows = Rows::new(config, patterns.len() + OTHER_MODEL + 1);
         let mut builder = Builder {
             config,
-            vendors: &vendors,
-            surfaces: &surfaces,
+            rows: &rows,
             patterns,
             interned: HashMap::new(),
             crossings: HashMap::new(),
@@ -183,18 +234,16 @@ impl Table {
                 Span { from, epoch, index: Arc::clone(index) }
             })
             .collect();
-        let (group_count, cells) = (builder.patterns.len() + OTHER_MODEL + 1, builder.cells);
-        Self { spans, groups, group_count, vendors, surfaces, cells }
+        let cells = builder.cells;
+        Self { spans, groups, rows, cells, skew: contract.clock_skew }
     }
 
     /// How many entries a configuration's table would have at most. At four bytes each, [`ENTRIES_MAX`] of them are 256 MiB.
     #[must_use]
     pub fn entries(config: &Config) -> u64 {
         let contract = &config.contract;
-        let groups = model_patterns(contract).len() + OTHER_MODEL + 1;
-        let kinds = vendors_alike(config).first.len() * surfaces_alike(config).first.len() * Grade::ALL.len();
         let indexes = 2 * boundaries(contract).len() + 1;
-        indexes as u64 * kinds as u64 * groups as u64
+        indexes as u64 * Rows::new(config, model_patterns(contract).len() + OTHER_MODEL + 1).count()
     }
 
     /// The group of a model.
@@ -211,17 +260,62 @@ impl Table {
     pub fn at(&self, now: Timestamp, kind: Kind) -> (u32, &Cell) {
         let span = self.spans.partition_point(|span| span.from <= now).saturating_sub(1);
         let span = &self.spans[span];
-        let (vendor, surface) = (self.vendors.of(kind.vendor), self.surfaces.of(kind.surface));
-        let at = ((vendor * self.surfaces.first.len() + surface) * Grade::ALL.len() + kind.grade as usize)
-            * self.group_count
-            + kind.group.0;
-        (span.epoch, &self.cells[span.index[at] as usize])
+        (span.epoch, &self.cells[span.index[self.rows.at(kind)] as usize])
+    }
+
+    /// The latest that it may really be when this clock says `now`.
+    #[must_use]
+    pub fn latest(&self, now: Timestamp) -> Timestamp {
+        later(now, self.skew)
+    }
+
+    /// When the terms in force change next after `now`.
+    #[must_use]
+    pub fn next_boundary(&self, now: Timestamp) -> Option<Timestamp> {
+        let (_, epoch) = self.epoch_at(now)?;
+        self.spans.iter().find(|span| span.epoch > epoch).map(|span| span.from)
+    }
+
+    /// When the terms in force at `now` came into force.
+    #[must_use]
+    pub fn boundary_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let (_, epoch) = self.epoch_at(now)?;
+        self.spans.iter().find(|span| span.epoch == epoch).map(|span| span.from).filter(|_| epoch > 0)
+    }
+
+    /// Which epoch `now` is in, and the span.
+    fn epoch_at(&self, now: Timestamp) -> Option<(usize, u32)> {
+        let span = self.span(now).checked_sub(1)?;
+        Some((span, self.spans[span].epoch))
+    }
+
+    /// The epoch at `now`.
+    #[must_use]
+    pub fn epoch(&self, now: Timestamp) -> u32 {
+        self.epoch_at(now).map_or(0, |(_, epoch)| epoch)
+    }
+
+    /// Whether `now` is so near to a boundary that both its sides count.
+    #[must_use]
+    pub fn is_at_boundary(&self, now: Timestamp) -> bool {
+        self.epoch(earlier(now, self.skew)) != self.epoch(later(now, self.skew))
+    }
+
+    /// Where each stretch of time with one table begins, the beginning of time first, and its epoch.
+    pub fn spans(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+        self.spans.iter().map(|span| (span.from, span.epoch))
     }
 
     /// Which stretch of time with one table `now` is in: as long as this stays the same, so does what is allowed.
     #[must_use]
     pub fn span(&self, now: Timestamp) -> usize {
         self.spans.partition_point(|span| span.from <= now)
+    }
+
+    /// A named tenant of each sort that a term tells apart, and nobody.
+    pub(crate) fn callers(&self) -> Vec<Option<usize>> {
+        let named = self.rows.callers.named();
+        self.rows.callers.first.iter().map(|number| (*number < named).then_some(*number)).collect()
     }
 
     /// How many epochs there are.
@@ -266,8 +360,7 @@ fn later(instant: Timestamp, by: Duration) -> Timestamp {
 
 struct Builder<'c> {
     config: &'c Config,
-    vendors: &'c Alike,
-    surfaces: &'c Alike,
+    rows: &'c Rows,
     patterns: Vec<&'c Pattern>,
     /// Cells by the terms that matched, and whether there was a surface.
     interned: HashMap<(Vec<u16>, bool), u32>,
@@ -281,23 +374,29 @@ impl<'c> Builder<'c> {
         let config = self.config;
         let in_force: Vec<(u16, &Term)> =
             (0u16..).zip(&config.contract.terms).filter(|(_, term)| term.is_in_force(from)).collect();
-        let groups = self.patterns.len() + OTHER_MODEL + 1;
+        let Rows { vendors, surfaces, grades, callers, groups } = self.rows;
+        let count = config.surfaces.surfaces.len();
         let mut index = Vec::new();
-        for &vendor in &self.vendors.first {
-            for &surface in &self.surfaces.first {
-                for grade in Grade::ALL {
-                    let matching: Vec<(u16, &Term)> = in_force
-                        .iter()
-                        .filter(|(_, term)| speaks_of(config, term, vendor, surface, grade))
-                        .copied()
-                        .collect();
-                    for group in 0..groups {
-                        let terms = matching
-                            .iter()
-                            .filter(|(_, term)| self.meets_group(&term.when.models, group))
-                            .map(|(number, _)| *number)
-                            .collect();
-                        index.push(self.cell(terms, surface < config.surfaces.surfaces.len()));
+        for &vendor in &vendors.first {
+            for &surface in &surfaces.first {
+                for &grade in &grades.first {
+                    for class in CLASSES {
+                        for &caller in &callers.first {
+                            let said = Said { vendor, surface, grade: Grade::ALL[grade], class, caller };
+                            let matching: Vec<(u16, &Term)> = in_force
+                                .iter()
+                                .filter(|(_, term)| speaks_of(config, &term.when, said))
+                                .copied()
+                                .collect();
+                            for group in 0..*groups {
+                                let terms = matching
+                                    .iter()
+                                    .filter(|(_, term)| self.meets_group(&term.when.models, group))
+                                    .map(|(number, _)| *number)
+                                    .collect();
+                                index.push(self.cell(terms, surface < count));
+                            }
+                        }
                     }
                 }
             }
@@ -389,21 +488,40 @@ fn resolve(clouds: &[Cloud], contract: &Contract, terms: &[u16], has_surface: bo
     Cell { clouds, prefer, terms: terms.to_vec(), refusal }
 }
 
-/// Whether `term` speaks of a vendor, a surface and a grade; `vendor` and `surface` one past the end mean none.
-fn speaks_of(config: &Config, term: &Term, vendor: usize, surface: usize, grade: Grade) -> bool {
-    let Config { surfaces, products, contract, .. } = config;
-    let when = &term.when;
+/// What a term may speak of, but for the model; a number one past the end means none.
+#[derive(Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) vendor: usize,
+    pub(crate) surface: usize,
+    pub(crate) grade: Grade,
+    pub(crate) class: Class,
+    pub(crate) caller: usize,
+}
+
+/// Whether these conditions hold, but for the model's.
+pub(crate) fn speaks_of(config: &Config, when: &When, said: Said) -> bool {
+    let Config { surfaces, products, tenants, .. } = config;
+    let Said { vendor, surface, grade, class, caller } = said;
     let vendor = surfaces.vendors.get(vendor).map(|vendor| &vendor.name);
-    let grade_met = match grade {
-        Grade::Unknown => when.grades.contains(&grade),
-        _ => when.grades.is_empty() || when.grades.contains(&grade),
-    };
-    grade_met
+    let caller = tenants.named.get(caller);
+    when_grade(when, grade)
         && (when.vendors.is_empty() || vendor.is_some_and(|vendor| when.vendors.contains(vendor)))
-        && when.class.is_none_or(|class| contract.enforced().class(grade) == class)
+        && when.class.is_none_or(|due| due == class)
         && (when.surfaces.is_empty() || is_among(surfaces, &when.surfaces, surface))
         && (when.products.is_empty()
             || when.products.iter().any(|name| is_product(products, surfaces, name, surface)))
+        && (when.tenants.is_empty() || caller.is_some_and(|caller| when.tenants.contains(&caller.name)))
+        && (when.data_regions.is_empty()
+            || caller
+                .and_then(|caller| caller.data_region.as_ref())
+                .is_some_and(|region| when.data_regions.contains(region)))
+}
+
+fn when_grade(when: &When, grade: Grade) -> bool {
+    match grade {
+        Grade::Unknown => when.grades.contains(&grade),
+        _ => when.grades.is_empty() || when.grades.contains(&grade),
+    }
 }
 
 fn is_among(surfaces: &Surfaces, patterns: &[Pattern], surface: usize) -> bool {

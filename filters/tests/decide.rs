@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 use riparian_config::{Config, Grade, Timestamp};
 use riparian_filters::classify::{Body, Classified, classify, unrecognised};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head::Head;
 use riparian_filters::identify::{Keys, Session, SessionId, SessionSource, Tenant};
@@ -12,6 +12,7 @@ use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::scan::{Scanner, Signals};
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 const CONFIG: &str = r#"
 version: 1
@@ -99,8 +100,20 @@ fn finish(policy: &Policy, tenant: Tenant, ask: Ask<'_>, classified: &Classified
         in_flight: ask.in_flight,
         random: [ask.random; 16],
     };
-    let recalled = Recalled { owners: ask.owners, located: None, lineage: ask.lineage };
-    decide(policy, classified, tenant, ask.named, recalled, moment)
+    let recalled = Recalled {
+        owners: ask.owners,
+        located: None,
+        lineage: ask.lineage,
+        since: &[],
+        rested: Duration::ZERO,
+    };
+    decide(
+        policy,
+        classified,
+        &Asker { tenant, caller: None, named: ask.named, inner: None, narrow: None },
+        recalled,
+        moment,
+    )
 }
 
 fn run(policy: &Policy, ask: Ask<'_>) -> Decision {

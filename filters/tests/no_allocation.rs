@@ -5,13 +5,14 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_config::{Config, Timestamp};
 use riparian_filters::classify::{Body, classify};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::head::Head;
 use riparian_filters::identify::{Identity, Keys, LastTenant, SessionId};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::scan::Scanner;
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// Three clouds of `each` endpoints, so that long lists of candidates are among the cases.
 fn policy(each: usize, balance: &str) -> Policy {
@@ -107,8 +108,20 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
                             in_flight: &[1; 8],
                             random: [7; 16],
                         };
-                        let recalled = Recalled { owners: &owners, located: None, lineage };
-                        let decision = decide(&policy, &classified, tenant, named, recalled, moment);
+                        let recalled = Recalled {
+                            owners: &owners,
+                            located: None,
+                            lineage,
+                            since: &[],
+                            rested: Duration::ZERO,
+                        };
+                        let decision = decide(
+                            &policy,
+                            &classified,
+                            &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+                            recalled,
+                            moment,
+                        );
                         decided += decision.verdict.endpoints().len();
                     }
                 });

@@ -1,6 +1,7 @@
 //! The operators' listener: `/livez`, `/readyz`, `/metrics`. Read-only, and no secret is in anything it shows.
 
 use crate::house::House;
+use crate::terms;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
@@ -8,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use riparian_config::Timestamp;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,6 +56,9 @@ fn answer(house: &House, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => match unready(house) {
+            None if request.uri().query() == Some("verbose") => {
+                text(StatusCode::OK, format!("ok\n{}", terms::verbose(house, Timestamp::now())))
+            }
             None => text(StatusCode::OK, "ok\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
         },

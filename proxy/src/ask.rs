@@ -6,7 +6,7 @@
 use crate::house::House;
 use crate::pins::Born;
 use crate::prepare;
-use crate::recall::{Cited, Known, life, pin, unavailable};
+use crate::recall::{Cited, Known, Lives, life, pin, unavailable};
 use crate::relay::head::RequestHead;
 use crate::relay::upstream::Upstream;
 use crate::snapshot::Snapshot;
@@ -39,9 +39,10 @@ pub(crate) async fn ask(
 ) -> Result<bool, Reason> {
     let policy = &snapshot.policy;
     // Where might the request go, if it cited nothing? A known owner is the only place where the others can be.
-    let owners: SmallVec<[Owner; 4]> = known.iter().flatten().map(|(owner, _)| *owner).collect();
-    let recalled = Recalled { owners: &owners, located: None, lineage: None };
-    let allowed = decide(policy, classified, cited.tenant, cited.named, recalled, moment);
+    let owners: SmallVec<[Owner; 4]> = known.iter().flatten().map(|lives| lives.owner).collect();
+    let recalled =
+        Recalled { owners: &owners, located: None, lineage: None, since: &[], rested: Duration::ZERO };
+    let allowed = decide(policy, classified, &cited.asker, recalled, moment);
     let unknown: SmallVec<[usize; 4]> = (0..known.len())
         .filter(|at| known[*at].is_none() && policy.kind(classified.handles[*at].namespace).ask.is_some())
         .take(HANDLES_MAX)
@@ -54,10 +55,10 @@ pub(crate) async fn ask(
                 continue;
             }
             let session = session(&allowed, moment);
-            let pin = pin(policy, endpoint, session, allowed.epoch);
+            let pin = pin(policy, endpoint, session, allowed.since);
             let born = Born { key: cited.keys[at], pin, life: life(policy.kind(handle.namespace)) };
-            house.pins.learn(cited.tenant, &[born]).await.map_err(|fault| unavailable(&fault))?;
-            known[at] = Some((Owner::Endpoint(endpoint), session));
+            house.pins.learn(cited.asker.tenant, &[born]).await.map_err(|fault| unavailable(&fault))?;
+            known[at] = Some(Lives { owner: Owner::Endpoint(endpoint), session, since: allowed.since });
             found = true;
             break;
         }

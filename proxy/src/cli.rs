@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod explain;
 mod ledger;
+mod prove;
 mod run;
 mod schema;
 mod surfaces;
@@ -31,6 +32,9 @@ enum Command {
     Explain(explain::Explain),
     /// The record of decisions: verify it, read it, prove a part of it.
     Ledger(ledger::Ledger),
+    /// What can this contract do, and what can it not, over every request that there can be and whatever is down? A counterexample is
+    /// a curl.
+    Prove(prove::Prove),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Which API operations are known, what in them speaks of state, and how long their handles live?
@@ -65,6 +69,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Ledger(ledger) => ledger.run(),
+            Command::Prove(prove) => prove.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]

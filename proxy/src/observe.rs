@@ -192,7 +192,7 @@ fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
         .session
         .map_or_else(|| policy.keys.session_of(decision.tenant, record.id.0), |session| session.id);
     let key = policy.keys.pin(decision.tenant, kind.as_str(), handle);
-    Some(Born { key, pin: pin(policy, endpoint, session, decision.epoch), life: life(policy.kind(kind)) })
+    Some(Born { key, pin: pin(policy, endpoint, session, decision.since), life: life(policy.kind(kind)) })
 }
 
 /// How long it is until then.

@@ -23,7 +23,7 @@ pub use fault::{OpenFault, StoreFault};
 
 use crate::credentials::Secrets;
 use crate::metrics::{Operation, PinMetrics};
-use riparian_config::{CloudName, EndpointName, Pins, Store};
+use riparian_config::{CloudName, EndpointName, Pins, Store, Timestamp};
 use riparian_filters::identify::{Keys, PinKey, SessionId, Tenant};
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
@@ -37,8 +37,9 @@ pub struct Pin {
     pub cloud: CloudName,
     /// The session that every handle of the chain belongs to.
     pub session: SessionId,
-    /// The epoch of its birth.
-    pub epoch: u32,
+    /// When the terms in force last allowed the state to be there: its birth, or that of what its session was let go on from. In
+    /// whole milliseconds.
+    pub since: Timestamp,
 }
 
 /// How long a handle lives where it was born. Its pin ends then, and never later than `sessions.pins.ttl` after its birth or,

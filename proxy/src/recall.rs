@@ -6,27 +6,35 @@ use crate::pins::{Born, Life, Pin, PinStore};
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
 use crate::snapshot::Snapshot;
-use riparian_config::{HandleKind, Mark, UnknownHandle};
+use riparian_config::{Grade, HandleKind, Mark, Timestamp, UnknownHandle};
 use riparian_filters::classify::{Classified, HandlePlace};
-use riparian_filters::decide::{Moment, Recalled, decide};
+use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head::Head;
-use riparian_filters::identify::{Identity, LastTenant, PinKey, Session, SessionId, Tenant};
+use riparian_filters::identify::{Identity, LastTenant, PinKey, SessionId};
 use riparian_filters::judge::Owner;
 use riparian_filters::policy::{EndpointId, Policy};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Who asks, in which session, and the pin table's keys of the handles, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Cited {
-    pub(crate) tenant: Tenant,
-    pub(crate) named: Option<Session>,
+    pub(crate) asker: Asker,
     pub(crate) keys: SmallVec<[PinKey; 4]>,
 }
 
-/// What is known of a handle, if anything: its owner, and the session that it belongs to.
-pub(crate) type Known = Option<(Owner, SessionId)>;
+/// What is known of a handle, if anything.
+pub(crate) type Known = Option<Lives>;
+
+/// Where a handle's state lives, as which session's, and when the terms last allowed that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lives {
+    pub(crate) owner: Owner,
+    pub(crate) session: SessionId,
+    pub(crate) since: Timestamp,
+}
 
 /// Stage 5, the same for a live request and for `explain`.
 pub(crate) fn identify(
@@ -34,31 +42,43 @@ pub(crate) fn identify(
     head: &Head<'_>,
     last: &mut LastTenant,
     classified: &Classified<'_>,
-) -> (Identity, Cited) {
+    grade_of: impl FnOnce(SessionId) -> Grade,
+) -> Result<(Identity, Cited), Reason> {
     let identity = policy.identify(last, head);
-    let Identity { tenant, session: named, .. } = identity;
-    let key = |(namespace, value)| policy.keys.pin(tenant, namespace, value);
+    let asker = Asker {
+        tenant: identity.tenant,
+        caller: identity.caller,
+        named: identity.session,
+        inner: identity.parent.map(grade_of),
+        narrow: policy.narrow(head.headers)?,
+    };
+    Ok((identity, cited(policy, asker, classified)))
+}
+
+/// The keys of the handles of `asker`'s request.
+pub(crate) fn cited(policy: &Policy, asker: Asker, classified: &Classified<'_>) -> Cited {
+    let key = |(namespace, value)| policy.keys.pin(asker.tenant, namespace, value);
     let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
-    (identity, Cited { tenant, named, keys: handles.map(key).collect() })
+    Cited { asker, keys: handles.map(key).collect() }
 }
 
 /// A connected socket, for what is said on it: a handle of every message, as it were, whose owner is the endpoint at its other end.
 #[derive(Clone, Copy)]
 pub(crate) struct Over<'s> {
-    pub(crate) endpoint: Owner,
-    pub(crate) session: SessionId,
+    pub(crate) lives: Lives,
     /// Whether a handle was born on it; what is not stored is known nowhere else.
     pub(crate) owns: &'s (dyn Fn(PinKey) -> bool + Sync),
 }
 
 /// Stages 7 and 8, the same for a live request and for `explain`. `known` is in the order of the handles; `over` is the socket's endpoint,
-/// where it is a socket's message.
+/// where it is a socket's message. `rested` tells how long ago a session was last used, where that is remembered.
 pub(crate) fn conclude(
     policy: &Policy,
     classified: &Classified<'_>,
     cited: &Cited,
     known: &[Known],
-    over: Option<Owner>,
+    over: Option<Lives>,
+    rested: impl FnOnce(SessionId) -> Option<Duration>,
     moment: Moment<'_>,
 ) -> Decision {
     let mut located: Option<Vec<u64>> = None;
@@ -67,7 +87,7 @@ pub(crate) fn conclude(
         .iter()
         .zip(known)
         .map(|(handle, known)| match (known, handle.mark) {
-            (Some((owner, _)), _) => *owner,
+            (Some(lives), _) => lives.owner,
             (None, Some(Mark::Asserted)) => Owner::Unbound,
             (None, Some(Mark::Located)) => {
                 let holders = policy.holders(&handle.value);
@@ -82,11 +102,17 @@ pub(crate) fn conclude(
             }
             (None, Some(Mark::Sealed) | None) => Owner::Unknown,
         })
-        .chain(over)
+        .chain(over.map(|over| over.owner))
         .collect();
-    let lineage = known.iter().flatten().map(|(_, session)| *session).next();
-    let recalled = Recalled { owners: &owners, located: located.as_deref(), lineage };
-    decide(policy, classified, cited.tenant, cited.named, recalled, moment)
+    let since: SmallVec<[Timestamp; 4]> =
+        known.iter().flatten().chain(over.as_ref()).map(|lives| lives.since).collect();
+    let lineage = known.iter().flatten().map(|lives| lives.session).next();
+    // Of a session that nobody remembers it is only known that it was used when the terms last allowed it.
+    let oldest = || since.iter().max().map(|since| moment.now.duration_since(*since).unsigned_abs());
+    let session = lineage.or(over.map(|over| over.session));
+    let rested = session.and_then(rested).or_else(oldest).unwrap_or_default();
+    let recalled = Recalled { owners: &owners, located: located.as_deref(), lineage, since: &since, rested };
+    decide(policy, classified, &cited.asker, recalled, moment)
 }
 
 /// Stages 6 to 8 of a live request: asks the pins, and where the client has just invented a handle, binds it to the endpoint that
@@ -101,30 +127,34 @@ pub(crate) async fn recall(
     moment: Moment<'_>,
 ) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
     let policy = &snapshot.policy;
-    let socket = over.map(|over| over.endpoint);
+    let socket = over.map(|over| over.lives);
+    let conclude = |known: &[Known]| {
+        let rested = |session| house.sessions.rested(session, Instant::now());
+        conclude(policy, classified, cited, known, socket, rested, moment)
+    };
     if cited.keys.is_empty() {
-        return Ok((conclude(policy, classified, cited, &[], socket, moment), SmallVec::new()));
+        return Ok((conclude(&[]), SmallVec::new()));
     }
     let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
     let mut known: SmallVec<[Known; 4]> =
-        pins.iter().map(|pin| pin.as_ref().map(|pin| (owner(policy, pin), pin.session))).collect();
+        pins.iter().map(|pin| pin.as_ref().map(|pin| lives(policy, pin))).collect();
     if let Some(over) = over {
         for (known, _) in known.iter_mut().zip(&cited.keys).filter(|(_, key)| (over.owns)(**key)) {
-            *known = Some((over.endpoint, over.session));
+            *known = Some(over.lives);
         }
     }
-    let mut decision = conclude(policy, classified, cited, &known, socket, moment);
+    let mut decision = conclude(&known);
     if decision.verdict == Verdict::Refuse(Reason::UnknownHandle)
         && policy.config.sessions.unknown_handle == UnknownHandle::Ask
         && Box::pin(ask::ask(house, snapshot, head, classified, cited, &mut known, moment)).await?
     {
-        decision = conclude(policy, classified, cited, &known, socket, moment);
+        decision = conclude(&known);
     }
     // Another replica may have bound it in the meantime: then that is where it lives. Each round settles a handle at least.
     for _ in 0..=cited.keys.len() {
         match bind(&house.pins, policy, classified, cited, &mut known, &decision).await? {
             Bound::Here => return Ok((decision, known)),
-            Bound::Elsewhere => decision = conclude(policy, classified, cited, &known, socket, moment),
+            Bound::Elsewhere => decision = conclude(&known),
         }
     }
     Err(Reason::OwnersDiffer)
@@ -153,12 +183,12 @@ async fn bind(
         if known[at].is_some() || handle.mark != Some(Mark::Asserted) {
             continue;
         }
-        let pin = pin(policy, endpoint, session.id, decision.epoch);
+        let pin = pin(policy, endpoint, session.id, decision.since);
         let born = Born { key: cited.keys[at], pin, life: life(policy.kind(handle.namespace)) };
-        let pin = pins.bind(cited.tenant, born).await.map_err(|fault| unavailable(&fault))?;
-        let owner = owner(policy, &pin);
-        known[at] = Some((owner, pin.session));
-        if owner != Owner::Endpoint(endpoint) {
+        let pin = pins.bind(cited.asker.tenant, born).await.map_err(|fault| unavailable(&fault))?;
+        let lives = lives(policy, &pin);
+        known[at] = Some(lives);
+        if lives.owner != Owner::Endpoint(endpoint) {
             return Ok(Bound::Elsewhere);
         }
     }
@@ -166,9 +196,9 @@ async fn bind(
 }
 
 /// A pin at `endpoint`.
-pub(crate) fn pin(policy: &Policy, endpoint: EndpointId, session: SessionId, epoch: u32) -> Pin {
+pub(crate) fn pin(policy: &Policy, endpoint: EndpointId, session: SessionId, since: Timestamp) -> Pin {
     let place = policy.place(endpoint);
-    Pin { endpoint: place.endpoint.name.clone(), cloud: place.cloud_name.clone(), session, epoch }
+    Pin { endpoint: place.endpoint.name.clone(), cloud: place.cloud_name.clone(), session, since }
 }
 
 /// How long handles of a kind are good.
@@ -179,6 +209,10 @@ pub(crate) fn life(kind: &HandleKind) -> Life {
 pub(crate) fn unavailable(fault: &crate::pins::StoreFault) -> Reason {
     tracing::warn!(%fault, "the pin store cannot be asked");
     Reason::PinsUnavailable
+}
+
+fn lives(policy: &Policy, pin: &Pin) -> Lives {
+    Lives { owner: owner(policy, pin), session: pin.session, since: pin.since }
 }
 
 fn owner(policy: &Policy, pin: &Pin) -> Owner {
@@ -210,7 +244,7 @@ pub(crate) fn in_particular(
     let unknown = || (0..classified.handles.len()).find(|at| known.get(*at).is_none_or(Option::is_none));
     match reason {
         Reason::OwnersDiffer => {
-            let owner = |at: usize| known.get(at).and_then(|known| known.map(|(owner, _)| owner));
+            let owner = |at: usize| known.get(at).and_then(|known| known.map(|lives| lives.owner));
             let first = (0..classified.handles.len()).find(|at| owner(*at).is_some());
             let other = first.and_then(|first| {
                 (0..classified.handles.len())

@@ -12,7 +12,7 @@ use crate::relay::held::Held;
 use crate::relay::timer::Timer;
 use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use riparian_config::{Balance, Socket, Surface, Timestamp};
+use riparian_config::{Balance, Grade, Socket, Surface, Timestamp};
 use riparian_filters::classify::{self, Body, Classified};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Reason, Verdict};
@@ -123,8 +123,10 @@ pub(crate) async fn decide(
         Balance::LeastInFlight => snapshot.states().map(|state| state.in_flight()).collect(),
     };
     let moment = Moment { now: Timestamp::now(), health: down.view(), in_flight: &in_flight, random };
-    let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified);
+    let grade_of = |session| house.sessions.grade(session).unwrap_or(Grade::Runtime);
+    let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified, grade_of)?;
     (record.caller, record.parent) = (identity.caller, identity.parent);
+    (record.asker, record.fired) = (Some(cited.asker), classified.fired);
     let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
@@ -135,7 +137,7 @@ pub(crate) async fn decide(
         Verdict::Free(_) | Verdict::Hold(_) => None,
     };
     if let (None, Some(session)) = (&refusal, decision.session) {
-        record.turn = Some((session.id, house.sessions.begin(session.id, Instant::now())));
+        record.turn = Some((session.id, house.sessions.begin(session.id, decision.grade, Instant::now())));
     }
     record.decision = Some(decision);
     refusal.map_or(Ok(()), Err)

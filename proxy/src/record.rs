@@ -7,6 +7,7 @@ use crate::sessions::{Evidence, Sessions};
 use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
+use riparian_filters::decide::Asker;
 use riparian_filters::decision::{Decision, Reason};
 use riparian_filters::identify::{CallerNumber, PinKey, SESSION_TAG, Session, SessionId, SessionSource};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
@@ -78,6 +79,10 @@ pub struct Record {
     pub ends: SmallVec<[PinKey; 1]>,
     /// Which of the named callers asks.
     pub caller: Option<CallerNumber>,
+    /// Who asks, as it was decided by.
+    pub asker: Option<Asker>,
+    /// The slots of the signals that were found, one bit each.
+    pub fired: u64,
     /// The session in the course of which it was made, where its caller proved that.
     pub parent: Option<SessionId>,
     /// The session that it is a turn of, and its number among them, while it is.
@@ -128,6 +133,8 @@ impl Record {
             cites: SmallVec::new(),
             ends: SmallVec::new(),
             caller: None,
+            asker: None,
+            fired: 0,
             parent: None,
             turn: None,
             evidence: None,

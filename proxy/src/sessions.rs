@@ -7,6 +7,7 @@
 use crate::locks::Mutex;
 use crate::metrics::SessionMetrics;
 use foldhash::fast::FixedState;
+use riparian_config::Grade;
 use riparian_filters::identify::SessionId;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -15,9 +16,6 @@ use std::time::{Duration, Instant};
 /// Sessions that are kept, all shards together: some 30 MB. Over it, one of those goes that have rested longest since they were last
 /// looked at; should it come back, it begins anew.
 pub const SESSIONS_MAX: usize = SHARDS * SHARD_MAX;
-
-/// A session without a request for so long has ended. Longer than people pause between two turns, shorter than a process lives.
-pub const IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// Requests of different sessions hardly ever meet at a lock.
 const SHARDS: usize = 64;
@@ -46,6 +44,10 @@ struct Known {
     used: Instant,
     turns: u64,
     handles: u64,
+    /// The highest of its turns.
+    grade: Grade,
+    /// The readings under which a turn would have come out otherwise, one bit each.
+    diverged: u16,
     /// Requests that have not ended: a stream that takes an hour is not idle.
     open: u64,
     used_lately: bool,
@@ -75,24 +77,60 @@ impl Sessions {
     }
 
     /// A turn begins; the number that it has.
-    pub fn begin(&self, session: SessionId, now: Instant) -> u64 {
+    pub fn begin(&self, session: SessionId, grade: Grade, now: Instant) -> u64 {
         self.with(session, |shard| {
             if let Some(known) = shard.known.get_mut(&session) {
                 known.turns += 1;
                 known.open += 1;
                 known.used_lately = true;
+                known.grade = known.grade.max(grade);
                 self.grown(known.turns - 1, known.turns);
                 return known.turns;
             }
             if shard.known.len() >= SHARD_MAX {
                 self.make_room(shard);
             }
-            let fresh = Known { begun: now, used: now, turns: 1, handles: 0, open: 1, used_lately: false };
+            let fresh = Known {
+                begun: now,
+                used: now,
+                turns: 1,
+                handles: 0,
+                grade,
+                diverged: 0,
+                open: 1,
+                used_lately: false,
+            };
             shard.known.insert(session, fresh);
             shard.order.push_back(session);
             self.metrics.begun.increment(1);
             self.metrics.live.increment(1.0);
             1
+        })
+    }
+
+    /// It came to differ under the reading of this number; whether that is new. Of one that is not remembered nothing is new.
+    pub fn diverges(&self, session: SessionId, reading: usize) -> bool {
+        self.with(session, |shard| {
+            let Some(known) = shard.known.get_mut(&session) else { return false };
+            let before = known.diverged;
+            known.diverged |= 1 << reading;
+            known.diverged != before
+        })
+    }
+
+    /// The highest grade that its turns had; `None` when it is not remembered.
+    #[must_use]
+    pub fn grade(&self, session: SessionId) -> Option<Grade> {
+        self.with(session, |shard| shard.known.get(&session).map(|known| known.grade))
+    }
+
+    /// How long ago it was last used: not at all while one of its requests goes on. `None` when it is not remembered.
+    #[must_use]
+    pub fn rested(&self, session: SessionId, now: Instant) -> Option<Duration> {
+        self.with(session, |shard| {
+            let known = shard.known.get(&session)?;
+            let rested = now.saturating_duration_since(known.used);
+            Some(if known.open > 0 { Duration::ZERO } else { rested })
         })
     }
 
@@ -118,13 +156,13 @@ impl Sessions {
         })
     }
 
-    /// Lets go of those that have fallen idle; how many that were.
-    pub fn sweep(&self, now: Instant) -> usize {
+    /// Lets go of those that have not been used for `idle`; how many that were.
+    pub fn sweep(&self, now: Instant, idle: Duration) -> usize {
         let mut ended = 0;
         for shard in &self.shards {
             let shard = &mut *shard.lock().expect("no holder of this lock panics");
             let is_idle =
-                |known: &Known| known.open == 0 && now.saturating_duration_since(known.used) >= IDLE;
+                |known: &Known| known.open == 0 && now.saturating_duration_since(known.used) >= idle;
             shard.known.retain(|_, known| {
                 let idle = is_idle(known);
                 if idle {
@@ -182,6 +220,8 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
+    const IDLE: Duration = Duration::from_secs(30 * 60);
+
     fn session(number: u64) -> SessionId {
         let mut bytes = [0; 16];
         bytes[8..].copy_from_slice(&number.to_be_bytes());
@@ -200,22 +240,30 @@ mod tests {
         let sessions = Sessions::new(metrics.sessions.clone());
         let (began, minute) = (Instant::now(), Duration::from_secs(60));
         let (talk, single) = (session(1), session(2));
-        assert_eq!(sessions.begin(talk, began), 1);
-        assert_eq!(sessions.begin(single, began), 1);
+        assert_eq!(sessions.begin(talk, Grade::Creates, began), 1);
+        assert_eq!(sessions.begin(single, Grade::Creates, began), 1);
         sessions.bore(talk, 2);
         assert_eq!(
             sessions.end(talk, 1, 0, began + minute),
             Some(Evidence { turn: 1, age: minute, handles: 2 })
         );
-        assert_eq!(sessions.begin(talk, began + minute), 2);
+        assert_eq!(sessions.begin(talk, Grade::Creates, began + minute), 2);
         sessions.bore(talk, 1);
         let evidence = sessions.end(talk, 2, 0, began + 2 * minute);
         assert_eq!(evidence, Some(Evidence { turn: 2, age: 2 * minute, handles: 3 }));
-        assert_eq!(sessions.sweep(began + 2 * IDLE), 1, "the other one has a request that has not ended");
+        assert_eq!(
+            sessions.sweep(began + 2 * IDLE, IDLE),
+            1,
+            "the other one has a request that has not ended"
+        );
         sessions.end(single, 1, 0, began + IDLE);
-        assert_eq!(sessions.sweep(began + 2 * IDLE - minute), 0, "not idle for long enough");
-        assert_eq!(sessions.sweep(began + 2 * IDLE), 1);
-        assert_eq!(sessions.begin(talk, began + 3 * IDLE), 1, "a session that comes back begins anew");
+        assert_eq!(sessions.sweep(began + 2 * IDLE - minute, IDLE), 0, "not idle for long enough");
+        assert_eq!(sessions.sweep(began + 2 * IDLE, IDLE), 1);
+        assert_eq!(
+            sessions.begin(talk, Grade::Creates, began + 3 * IDLE),
+            1,
+            "a session that comes back begins anew"
+        );
         for (name, expected) in
             [("begun_total", 3), ("multi_turn_total", 1), ("single_turn_total", 1), ("live", 1)]
         {
@@ -228,9 +276,9 @@ mod tests {
         let metrics = Metrics::new();
         let sessions = Sessions::new(metrics.sessions.clone());
         let now = Instant::now();
-        assert_eq!(sessions.begin(session(1), now), 1);
+        assert_eq!(sessions.begin(session(1), Grade::Creates, now), 1);
         assert_eq!(sessions.end(session(1), 1, 4, now).map(|evidence| evidence.turn), Some(5));
-        sessions.sweep(now + IDLE);
+        sessions.sweep(now + IDLE, IDLE);
         assert_eq!(count(&metrics, "riparian_sessions_multi_turn_total"), 1);
         assert_eq!(count(&metrics, "riparian_sessions_single_turn_total"), 0);
     }
@@ -242,14 +290,14 @@ mod tests {
         let now = Instant::now();
         // All in one shard, which is full long before the table is.
         let (talk, streams) = (session(1), session(2));
-        sessions.begin(talk, now);
+        sessions.begin(talk, Grade::Creates, now);
         sessions.end(talk, 1, 0, now);
-        sessions.begin(streams, now);
+        sessions.begin(streams, Grade::Creates, now);
         for number in 3..3 * SHARD_MAX as u64 {
-            assert_eq!(sessions.begin(session(number), now), 1);
+            assert_eq!(sessions.begin(session(number), Grade::Creates, now), 1);
             sessions.end(session(number), 1, 0, now);
             if number % 100 == 0 {
-                assert!(sessions.begin(talk, now) > 1, "used all the time, and still known");
+                assert!(sessions.begin(talk, Grade::Creates, now) > 1, "used all the time, and still known");
                 sessions.end(talk, 2, 0, now);
             }
         }

@@ -42,6 +42,7 @@ use pump::{Out, Pump, Side};
 use relay::{Relay, Server};
 use riparian_config::Socket;
 use riparian_filters::classify::Body;
+use riparian_filters::decide::Asker;
 use riparian_filters::decision::Reason;
 use riparian_filters::frame::{self, CloseCode};
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
@@ -234,14 +235,15 @@ fn standing(record: &Record, endpoint: EndpointId) -> Standing {
     Standing {
         endpoint: place.endpoint.name.clone(),
         cloud: place.cloud_name.clone(),
-        tenant: decision.tenant,
-        session: decision.session,
+        asker: Asker { named: decision.session, ..record.asker.expect("what was decided was asked for") },
         lineage: decision.session.map_or_else(
             || record.snapshot.policy.keys.session_of(decision.tenant, record.id.0),
             |session| session.id,
         ),
         model: record.model.clone(),
         grade: decision.grade,
+        fired: record.fired,
+        since: decision.since,
     }
 }
 

@@ -377,6 +377,6 @@ async fn the_log_and_the_metrics_have_a_sessions_turns_and_what_it_is_a_part_of(
 
     assert_eq!((count(&running, "begun_total"), count(&running, "multi_turn_total")), (2, 1));
     assert_eq!((count(&running, "live"), count(&running, "single_turn_total")), (2, 0));
-    running.house.sessions.sweep(Instant::now() + Duration::from_secs(3600));
+    running.house.sessions.sweep(Instant::now() + Duration::from_secs(3600), Duration::from_secs(1800));
     assert_eq!((count(&running, "live"), count(&running, "single_turn_total")), (0, 1));
 }

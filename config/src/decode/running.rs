@@ -15,6 +15,7 @@ pub(super) fn sessions(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -
     let fields = file.section_or_empty("sessions", found)?;
     let header = fields.header("header", found);
     let key = secret(&fields, "key", found);
+    let idle = fields.span("idle", found);
     let baggage = fields.flag("baggage", found);
     let unknown_handle = unknown_handle(&fields, found);
     let home = home(&fields, clouds, found);
@@ -22,6 +23,7 @@ pub(super) fn sessions(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -
     Some(Sessions {
         header: header?,
         key,
+        idle: idle?,
         baggage: baggage?,
         unknown_handle: unknown_handle?,
         home,

@@ -1,12 +1,12 @@
 //! Callers that have a name: that nothing names two of them.
 
 use super::clouds::secrets;
-use super::naming::name;
+use super::naming::{name, name_at};
 use super::running::home;
 use crate::fault::{Found, Place};
 use crate::read::{Fields, Spot};
 use crate::scalar::{self, Refusal};
-use crate::{CREDENTIALS_MAX, Cloud, NamedTenant, TenantName, Tenants, UnknownCaller};
+use crate::{CREDENTIALS_MAX, Cloud, DataRegion, NamedTenant, TenantName, Tenants, UnknownCaller};
 use std::collections::HashMap;
 
 pub(super) fn tenants(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) -> Option<Tenants> {
@@ -32,7 +32,8 @@ pub(super) fn tenants(file: &Fields<'_>, clouds: &[Cloud], found: &mut Found) ->
             subjects.extend(subject(spot, found));
         }
         let home = home(&fields, clouds, found);
-        named.extend(name.map(|name| NamedTenant { name, credentials, subjects, home }));
+        let data_region = name_at(&fields, "data_region", DataRegion::new, found);
+        named.extend(name.map(|name| NamedTenant { name, credentials, subjects, home, data_region }));
     }
     let unknown_caller = match file.word("unknown_caller", found)? {
         "refuse" => UnknownCaller::Refuse,

@@ -27,6 +27,13 @@ pub(crate) static SESSIONS: Section = Section {
             "The key of all digests, at least 32 bytes. Without it one is made at start: then session tags do not survive a restart.",
         ),
         row(
+            "idle",
+            Default("30m"),
+            TIME,
+            "30m",
+            "A session without a request for so long has ended, and what a term drains is drained. Default 30m: longer than people pause between two turns, shorter than a process lives.",
+        ),
+        row(
             "baggage",
             Default("false"),
             Flag,
@@ -82,6 +89,13 @@ pub(crate) static TENANT: Section = Section {
             Name,
             "azure",
             "The cloud where its LISTs are answered and its unknown handles are believed to live. Default `sessions.home`.",
+        ),
+        row(
+            "data_region",
+            Optional,
+            Name,
+            "eu",
+            "Where its data must stay: terms may speak of that. Default: nothing is said.",
         ),
     ],
 };

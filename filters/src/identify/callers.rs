@@ -135,6 +135,7 @@ mod tests {
             credentials: vec![],
             subjects: vec![subject.to_owned()],
             home: None,
+            data_region: None,
         };
         let named = vec![named("shop", "CN=shop"), named("bank", "CN=bank")];
         let mut callers = Callers::new(&Tenants { named, unknown_caller: UnknownCaller::Own }, keys);

@@ -1,7 +1,7 @@
 //! What no term of a contract tells apart has one row of its table.
 
-use super::{is_among, is_product};
-use riparian_config::Config;
+use super::{is_among, is_product, when_grade};
+use riparian_config::{Config, Grade};
 use std::collections::HashMap;
 
 /// Things that no term tells apart, as one row of the table: there are hundreds of surfaces, and a contract speaks of a few sets
@@ -29,6 +29,11 @@ impl Alike {
             row.push(at);
         }
         Self { row, first }
+    }
+
+    /// How many things there are, none not counted.
+    pub(super) fn named(&self) -> usize {
+        self.row.len() - 1
     }
 
     pub(super) fn of(&self, number: Option<usize>) -> usize {
@@ -60,5 +65,29 @@ pub(super) fn surfaces_alike(config: &Config) -> Alike {
             [among, when.products.iter().any(|name| is_product(products, surfaces, name, number))]
         });
         (number == count, said.collect::<Vec<bool>>())
+    })
+}
+
+/// Grades are never none: the row of that is one that there is already.
+pub(super) fn grades_alike(config: &Config) -> Alike {
+    Alike::sort(Grade::ALL.len(), |number| {
+        let grade = Grade::ALL.get(number).copied().unwrap_or(Grade::Pure);
+        config.contract.terms.iter().map(|term| when_grade(&term.when, grade)).collect::<Vec<bool>>()
+    })
+}
+
+/// Named tenants, and none.
+pub(super) fn callers_alike(config: &Config) -> Alike {
+    let named = &config.tenants.named;
+    Alike::sort(named.len(), |number| {
+        let caller = named.get(number);
+        let said = config.contract.terms.iter().flat_map(|term| {
+            let region = caller.and_then(|caller| caller.data_region.as_ref());
+            [
+                caller.is_some_and(|caller| term.when.tenants.contains(&caller.name)),
+                region.is_some_and(|region| term.when.data_regions.contains(region)),
+            ]
+        });
+        said.collect::<Vec<bool>>()
     })
 }

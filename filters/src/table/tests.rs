@@ -25,7 +25,14 @@ fn table(terms: &str) -> impl Fn(i64) -> (u32, Vec<usize>, Option<Reason>, Vec<u
     );
     let config = Config::parse(&text, "test").unwrap_or_else(|faults| panic!("{faults}"));
     let table = Table::compile(&config);
-    let kind = Kind { vendor: Some(0), surface: Some(0), grade: Grade::Pure, group: table.group(None) };
+    let kind = Kind {
+        vendor: Some(0),
+        surface: Some(0),
+        grade: Grade::Pure,
+        class: Class::Stateless,
+        caller: None,
+        group: table.group(None),
+    };
     move |second| {
         let (epoch, cell) = table.at(Timestamp::from_second(second).unwrap(), kind);
         let clouds = (0..3).filter(|cloud| cell.clouds.contains(*cloud)).collect();
@@ -82,7 +89,7 @@ contract:
     let small = Table::entries(&config);
     assert!(small < ENTRIES_MAX);
     let term = config.contract.terms[0].clone();
-    for day in 0..2000i64 {
+    for day in 0..4000i64 {
         let mut term = term.clone();
         term.until = Some(Timestamp::from_second(day * 86_400).expect("in range"));
         term.when.models = vec![Pattern::Exact(format!("model-{day}"))];

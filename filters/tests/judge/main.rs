@@ -18,6 +18,7 @@ use riparian_filters::select::select;
 use spec::{Contract, Request};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const CONTRACTS: u32 = 350;
 const REQUESTS: usize = 60;
@@ -63,6 +64,11 @@ fn ask(
         grade: Grade::parse(spec::GRADES[request.grade]).expect("a grade"),
         model: request.model,
         owners: &owners,
+        caller: None,
+        narrow: None,
+        since: &[],
+        rested: Duration::ZERO,
+        classes: policy.classes(None, Grade::parse(spec::GRADES[request.grade]).expect("a grade"), 0, None),
         located: None,
         tenant: 0,
         home: policy.home(Tenant::from_bytes([0; 16])),
@@ -73,8 +79,7 @@ fn ask(
     };
     let ruling: Ruling<'_> = judge(policy, &facts);
     let verdict = select(policy, &ruling, &facts);
-    let clouds =
-        (0..policy.config.clouds.len()).filter(|cloud| ruling.cell.clouds.contains(*cloud)).collect();
+    let clouds = (0..policy.config.clouds.len()).filter(|cloud| ruling.clouds.contains(*cloud)).collect();
     let terms = ruling.cell.terms.iter().map(|term| usize::from(*term)).collect();
     let stateful = ruling.class.as_str() == "stateful";
     (clouds, ruling.epoch, terms, stateful, ruling.cell.prefer.clone(), verdict)

@@ -7,6 +7,7 @@ use riparian_filters::identify::Tenant;
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::select::select;
+use std::time::Duration;
 
 /// Everything that stages 7 and 8 can say.
 pub(crate) const OUTCOMES: [Reason; 14] = [
@@ -110,6 +111,11 @@ fn the_truth_table() {
             grade: if surface.is_some() { Grade::Pure } else { Grade::Unknown },
             model: Some(row.model),
             owners: row.owners,
+            caller: None,
+            narrow: None,
+            since: &[],
+            rested: Duration::ZERO,
+            classes: policy.classes(surface, Grade::Pure, 0, None),
             located: None,
             tenant: 0,
             home: policy.home(Tenant::from_bytes([0; 16])),
@@ -140,6 +146,11 @@ fn verdict(policy: &Policy, surface: &str, owners: &[Owner], located: Option<u64
         grade: Grade::Pure,
         model: Some("gpt-5.5"),
         owners,
+        caller: None,
+        narrow: None,
+        since: &[],
+        rested: Duration::ZERO,
+        classes: policy.classes(None, Grade::Pure, 0, None),
         located: located.as_ref().map(|located| &located[..]),
         tenant: 7,
         home: policy.home(Tenant::from_bytes([0; 16])),

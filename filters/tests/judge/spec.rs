@@ -285,6 +285,7 @@ impl Contract {
             "balance": balance,
             "contract": {
                 "enforce": "r",
+                "band": "enforced",
                 "readings": {
                     "other": { "stateful_from": "pure" },
                     "r": { "stateful_from": self.stateful_from.map_or("never", |grade| GRADES[grade]) },

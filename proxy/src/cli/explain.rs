@@ -9,12 +9,12 @@ mod show;
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
 use crate::read::{Lent, Reader};
-use crate::recall::{Known, conclude, identify, in_particular};
+use crate::recall::{Known, Lives, conclude, identify, in_particular};
 use crate::receive::{classified, fits, head_limits, known};
 use crate::refuse::Refusal;
 use crate::server::beside;
 use request::Request;
-use riparian_config::{Config, EndpointName, Socket, Timestamp};
+use riparian_config::{Config, EndpointName, Grade, Socket, Timestamp};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Verdict};
 use riparian_filters::head;
@@ -190,17 +190,18 @@ fn explain(
         .map(|handle| (handle.namespace.to_string(), handle.value.to_string()))
         .collect();
 
-    let (_, cited) = identify(policy, &asked, &mut LastTenant::default(), &classified);
+    let (_, cited) = identify(policy, &asked, &mut LastTenant::default(), &classified, |_| Grade::Runtime)?;
     let known: Vec<Known> = classified
         .handles
         .iter()
         .map(|handle| {
             let (_, owner) = pins.iter().find(|(pinned, _)| *pinned == *handle.value)?;
-            Some((Owner::Endpoint(*owner), SessionId::mint([0; 16])))
+            let (owner, session) = (Owner::Endpoint(*owner), SessionId::mint([0; 16]));
+            Some(Lives { owner, session, since: explanation.at })
         })
         .collect();
     let moment = Moment { now: explanation.at, health: HealthView { down }, in_flight: &[], random: [0; 16] };
-    let decision = conclude(policy, &classified, &cited, &known, None, moment);
+    let decision = conclude(policy, &classified, &cited, &known, None, |_| None, moment);
     let refusal = match &decision.verdict {
         Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified, &known)),
         Verdict::Free(_) | Verdict::Hold(_) => Ok(()),

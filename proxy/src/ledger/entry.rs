@@ -55,7 +55,7 @@ pub struct Entry<'a> {
     /// `ended`: every attempt, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt<'a>>,
-    /// What the band of readings that disagree made of it, where they do.
+    /// How readings that disagree about where it may go were brought together, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub band: Option<Text<'a>>,
     /// Endpoints that it was allowed to reach, in the order in which they are tried.
@@ -91,11 +91,11 @@ pub struct Entry<'a> {
     /// How much state the request depends on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grade: Option<Text<'a>>,
-    /// Whether it went on under terms that have ended, since its session began under them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grandfathered: Option<bool>,
     /// What it is.
     pub kind: Kind,
+    /// By which kind of expiry it went on although the terms in force would not allow it: `grandfather` or `drain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Text<'a>>,
     /// The method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Text<'a>>,
@@ -120,7 +120,7 @@ pub struct Entry<'a> {
     /// The session, a keyed digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Text<'a>>,
-    /// What the readings that do not decide would have said: the verdict by the reading's name.
+    /// What the readings that make the other class of it would have said, by their names: clouds, or why none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shadows: BTreeMap<Text<'a>, Text<'a>>,
     /// `refused` and `gap`: when the time began that is counted.
@@ -265,8 +265,8 @@ mod tests {
             enforced: Some("a".into()),
             epoch: Some(2),
             grade: Some("pure".into()),
-            grandfathered: Some(false),
             kind: Kind::Ended,
+            lease: Some("drain".into()),
             method: Some("POST".into()),
             model: Some("gpt \"5\"\\\n\u{1}\u{7f}é😀".into()),
             outcome: Some("ok".into()),

@@ -11,7 +11,10 @@ use riparian_filters::decision::Decision;
 use riparian_filters::policy::EndpointId;
 use std::fmt::Write;
 
-/// Terms and readings that are named in an entry: with more of them it could be too long to be one.
+/// Clouds that are named for one other reading: with more of them, or more terms, an entry could be too long to be one.
+const CLOUDS_MAX: usize = 16;
+
+/// Terms that are named in an entry.
 const NAMES_MAX: usize = 128;
 
 impl Ledger {
@@ -104,10 +107,19 @@ fn decided<'r>(entry: &mut Entry<'r>, snapshot: &'r Snapshot, decision: &Decisio
     entry.config = Some((&*snapshot.hash).into());
     let name = |endpoint: &EndpointId| snapshot.policy.place(*endpoint).endpoint.name.as_str().into();
     entry.candidates = decision.verdict.endpoints().iter().map(name).collect();
-    let class = |reading: &'r riparian_config::Reading| {
-        (reading.name.as_str().into(), reading.class(decision.grade).as_str().into())
-    };
-    entry.classes = config.contract.readings.iter().take(NAMES_MAX).map(class).collect();
+    let contract = &config.contract;
+    for (number, reading) in contract.readings.iter().enumerate() {
+        let class = decision.classes.of(number);
+        entry.classes.insert(reading.name.as_str().into(), class.as_str().into());
+        if let Some(shadow) = decision.shadow.as_ref().filter(|_| class != decision.class) {
+            let clouds = shadow.clouds.iter().take(CLOUDS_MAX);
+            let clouds: Vec<_> = clouds.map(|cloud| config.clouds[cloud].name.as_str()).collect();
+            let said = shadow.refusal.map_or_else(|| clouds.join(" "), |reason| reason.as_str().to_owned());
+            entry.shadows.insert(reading.name.as_str().into(), said.into());
+        }
+    }
+    entry.band = decision.in_band.then(|| contract.band.as_str().into());
+    entry.lease = decision.lease.map(|lease| lease.as_str().into());
     entry.enforced = Some(config.contract.enforced().name.as_str().into());
     entry.epoch = Some(decision.epoch);
     entry.grade = Some(decision.grade.as_str().into());

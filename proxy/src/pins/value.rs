@@ -1,6 +1,6 @@
 //! A pin outside this process' memory: bytes with a version and a MAC.
 //!
-//! Version 1, numbers big-endian, times in Unix milliseconds, 0 for none:
+//! Version 2, numbers big-endian, times in Unix milliseconds, 0 for none:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -9,16 +9,16 @@
 //! | 8 | how many milliseconds without use end it |
 //! | 8 | its birth |
 //! | 8 | when it ends if it is not used any more |
-//! | 4 | epoch |
+//! | 8 | when the terms last allowed it to be there |
 //! | 16 + 16 | session, tenant |
 //! | 1 + n, 1 + n | endpoint, cloud |
 //! | 16 | MAC over all before it and the key, with a key of `sessions.key` |
 
 use super::Pin;
-use riparian_config::{CloudName, EndpointName};
+use riparian_config::{CloudName, EndpointName, Timestamp};
 use riparian_filters::identify::{Keys, MAC_BYTES, PinKey, SessionId, Tenant};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A pin with its times, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Stored {
         for time in [times.hard.unwrap_or(0), times.idle.unwrap_or(0), times.born, times.ends] {
             bytes.extend_from_slice(&time.to_be_bytes());
         }
-        bytes.extend_from_slice(&self.pin.epoch.to_be_bytes());
+        let since = u64::try_from(self.pin.since.as_millisecond()).unwrap_or(0);
+        bytes.extend_from_slice(&since.to_be_bytes());
         bytes.extend_from_slice(&self.pin.session.bytes());
         bytes.extend_from_slice(&self.tenant.bytes());
         for name in [endpoint, cloud] {
@@ -81,7 +82,8 @@ fn read(value: &[u8]) -> Option<Stored> {
     }
     let mut time = || take::<8>(&mut rest).map(u64::from_be_bytes);
     let (hard, idle, born, ends) = (time()?, time()?, time()?, time()?);
-    let epoch = u32::from_be_bytes(take(&mut rest)?);
+    let since = i64::try_from(u64::from_be_bytes(take(&mut rest)?)).ok()?;
+    let since = Timestamp::from_millisecond(since).ok()?;
     let session = SessionId::from_bytes(take(&mut rest)?);
     let tenant = Tenant::from_bytes(take(&mut rest)?);
     let endpoint = EndpointName::new(name(&mut rest)?).ok()?;
@@ -89,7 +91,7 @@ fn read(value: &[u8]) -> Option<Stored> {
     let some = |time: u64| (time > 0).then_some(time);
     rest.is_empty().then_some(Stored {
         tenant,
-        pin: Pin { endpoint, cloud, session, epoch },
+        pin: Pin { endpoint, cloud, session, since },
         times: Times { born, hard: some(hard), idle: some(idle), ends },
     })
 }
@@ -118,7 +120,7 @@ mod tests {
                 endpoint: EndpointName::new("azure-one").unwrap(),
                 cloud: CloudName::new("azure").unwrap(),
                 session: SessionId::mint([7; 16]),
-                epoch: 4,
+                since: Timestamp::from_millisecond(1_774_000_000_123).unwrap(),
             },
             times: Times { born: 1, hard: Some(u64::from(u32::MAX)), idle: None, ends: 9 },
         }
@@ -145,7 +147,7 @@ mod tests {
         let (keys, key) = (Keys::derive(b"secret"), PinKey::from_bytes([1; 16]));
         let mut bytes = stored().encode(&keys, key);
         bytes.truncate(bytes.len() - MAC_BYTES);
-        bytes[0] = 2;
+        bytes[0] = VERSION + 1;
         bytes.extend_from_slice(&keys.mac(key, &bytes));
         assert_eq!(Stored::decode(&keys, key, &bytes), Err(Forged));
     }

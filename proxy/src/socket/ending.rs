@@ -125,7 +125,7 @@ impl Relay<'_, '_> {
     }
 
     /// Whether the contract in force still allows the socket.
-    pub(super) fn terms(&self) -> Result<(), Cut> {
+    pub(super) fn terms(&mut self) -> Result<(), Cut> {
         let snapshot = self.house.snapshot.load();
         self.standing.may_stay(&snapshot, self.head).map_err(|_| Cut::terms())
     }

@@ -4,35 +4,40 @@
 use crate::house::House;
 use crate::observe::Observer;
 use crate::read::Read;
-use crate::recall::{Cited, Over, in_particular, recall};
+use crate::recall::{Lives, Over, cited, in_particular, recall};
 use crate::receive::{asked, classified};
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
 use crate::snapshot::Snapshot;
 use riparian_config::{CloudName, EndpointName, Grade, Timestamp};
-use riparian_filters::decide::Moment;
+use riparian_filters::decide::{Asker, Moment};
 use riparian_filters::decision::{Decision, Reason, Verdict};
-use riparian_filters::identify::{Session, SessionId, Tenant};
+use riparian_filters::identify::SessionId;
 use riparian_filters::judge::{Facts, HealthView, Owner, judge};
 use riparian_filters::policy::{EndpointId, Policy};
 use riparian_filters::rewrite::{self, ModelSpan, Splice};
 use riparian_filters::surface::Recognised;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a socket has come to: where it is connected, for whom, and what was said on it.
 pub(super) struct Standing {
     /// By name: numbers change with the configuration.
     pub(super) endpoint: EndpointName,
     pub(super) cloud: CloudName,
-    pub(super) tenant: Tenant,
-    pub(super) session: Option<Session>,
+    /// Whose it is, and what the head that asked for it said of where it may go.
+    pub(super) asker: Asker,
     /// What handles that are known nowhere else belong to.
     pub(super) lineage: SessionId,
     /// The model that was named last.
     pub(super) model: Option<String>,
     /// The highest so far.
     pub(super) grade: Grade,
+    /// The slots of the signals that were found so far, one bit each.
+    pub(super) fired: u64,
+    /// When the terms last allowed it to be there.
+    pub(super) since: Timestamp,
 }
 
 /// Why a message does not go on.
@@ -64,25 +69,36 @@ impl Standing {
     }
 
     /// Whether the contract in force allows the socket to go on.
-    pub(super) fn may_stay(&self, snapshot: &Snapshot, head: &RequestHead) -> Result<(), Reason> {
+    pub(super) fn may_stay(&mut self, snapshot: &Snapshot, head: &RequestHead) -> Result<(), Reason> {
         let policy = &snapshot.policy;
         let recognised = recognise(policy, head).ok_or(Reason::Unrecognised)?;
+        let (surface, now) = (Some(recognised.surface), Timestamp::now());
         let facts = Facts {
-            now: Timestamp::now(),
-            surface: Some(recognised.surface),
+            now,
+            surface,
             grade: self.grade,
+            classes: policy.classes(surface, self.grade, self.fired, self.asker.inner),
             model: self.model.as_deref(),
+            caller: self.asker.caller,
+            narrow: self.asker.narrow,
             owners: &[self.owner(policy)],
+            since: &[self.since],
+            // It is open, and that is not to rest.
+            rested: Duration::ZERO,
             located: None,
-            tenant: self.tenant.affinity(),
-            home: policy.home(self.tenant),
+            tenant: self.asker.tenant.affinity(),
+            home: policy.home(self.asker.tenant),
             // It is connected: that is all the health that matters.
             health: HealthView::default(),
             affinity: None,
             seed: 0,
             in_flight: &[],
         };
-        judge(policy, &facts).outcome.map(drop)
+        let ruling = judge(policy, &facts);
+        if ruling.lease.is_none() && ruling.outcome.is_ok() {
+            self.since = now;
+        }
+        ruling.outcome.map(drop)
     }
 
     /// Judges a message; it may go on, with this change.
@@ -102,11 +118,10 @@ impl Standing {
         if classified.model.is_none() {
             classified.model = self.model.clone().map(Cow::Owned);
         }
-        let key = |(kind, value)| policy.keys.pin(self.tenant, kind, value);
-        let handles = classified.handles.iter().map(|handle| (handle.namespace.as_str(), &*handle.value));
-        let cited = Cited { tenant: self.tenant, named: self.session, keys: handles.map(key).collect() };
+        let cited = cited(policy, self.asker, &classified);
         let owns = |key| observer.is_some_and(|observer| observer.owns(key));
-        let over = Over { endpoint: self.owner(policy), session: self.lineage, owns: &owns };
+        let lives = Lives { owner: self.owner(policy), session: self.lineage, since: self.since };
+        let over = Over { lives, owns: &owns };
         let (health, random) = (HealthView::default(), rand::random());
         let moment = Moment { now: Timestamp::now(), health, in_flight: &[], random };
         let (decision, known) = recall(house, snapshot, head, &classified, &cited, Some(over), moment)
@@ -120,6 +135,8 @@ impl Standing {
             }
         };
         self.grade = self.grade.max(classified.grade);
+        self.fired |= classified.fired;
+        self.since = decision.since;
         // A message that names no model is none that begins anything.
         let span =
             Some(read.span(Some(recognised), policy)).filter(|span| matches!(span, ModelSpan::Json(_)));

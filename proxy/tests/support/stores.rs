@@ -97,7 +97,7 @@ pub fn pin(endpoint: &str) -> Pin {
         endpoint: EndpointName::new(endpoint).unwrap(),
         cloud: CloudName::new("acme").unwrap(),
         session: SessionId::mint([5; 16]),
-        epoch: 3,
+        since: riparian_config::Timestamp::from_second(1_774_000_000).unwrap(),
     }
 }
 
