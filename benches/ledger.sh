@@ -27,7 +27,7 @@ line_of() {
     done
 }
 
-"$loadtest" fake --kind openai --name one --no-digest >"$folder/cloud" 2>/dev/null &
+"$loadtest" fake --kind openai --name one --credential bench --no-digest >"$folder/cloud" 2>/dev/null &
 cloud=$!
 url=$(line_of "$folder/cloud" http | sed 's|\(http://[^/]*\).*|\1|')
 
@@ -38,7 +38,7 @@ measure() {
     cat >"$folder/riparian.yaml" <<YAML
 version: 1
 listeners: [{ name: apps, bind: 127.0.0.1:0 }]
-clouds: { one: { endpoints: [{ name: one, dialect: openai, url: "$url", credential: none }] } }
+clouds: { one: { endpoints: [{ name: one, dialect: openai, url: "$url", credential: passthrough }] } }
 telemetry: { access_log: off }
 sessions: { pins: { store: memory } }
 $ledger
@@ -47,12 +47,13 @@ contract:
   readings: { r: { stateful_from: continues } }
   terms: [{ id: t, only: one }]
 YAML
+    rm -f "$folder/log"
     "$riparian" run -c "$folder/riparian.yaml" --threads 2 >/dev/null 2>"$folder/log" &
     proxy=$!
     address=$(line_of "$folder/log" "listener=apps" | sed 's/.*address=//')
     printf '%-12s %-9s ' "$durability" "${rate:-saturated}"
     # shellcheck disable=SC2086 # no rate is no argument
-    "$loadtest" cpu --target "http://$address/v1" --pid "$proxy" --seconds "$seconds" ${rate:+--rate $rate} | tr '\n' ' '
+    "$loadtest" cpu --target "http://$address/v1" --credential bench --pid "$proxy" --seconds "$seconds" ${rate:+--rate $rate} | tr '\n' ' '
     kill "$proxy"
     wait "$proxy" || true
     proxy=
