@@ -316,7 +316,7 @@ impl Carry<'_, '_, '_> {
             let unavailable = |_| Attempt::Over(Failed::Unanswered(Reason::LedgerUnavailable));
             let kept = ledger.sending(self.record).map_err(unavailable)?;
             if kept.is_awaited() {
-                self.watch(due, kept.wait()).await?.map_err(unavailable)?;
+                Box::pin(self.watch(due, kept.wait())).await?.map_err(unavailable)?;
             }
         }
         self.tried().sent = true;

@@ -105,7 +105,8 @@ impl Kept {
     /// When it did not come to the disk.
     pub async fn wait(self) -> Result<(), Unavailable> {
         let Some(wait) = self.0 else { return Ok(()) };
-        match tokio::time::timeout(WAIT, wait).await {
+        // Boxed: every request's state would be larger by it, whoever waits for nothing too.
+        match Box::pin(tokio::time::timeout(WAIT, wait)).await {
             Ok(Ok(true)) => Ok(()),
             _ => Err(Unavailable),
         }
