@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 35] = [
+const FAMILIES: [(&str, &str, &[&str]); 41] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_band_requests_total", "counter", &[]),
@@ -42,6 +42,12 @@ const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("riparian_handles_learned_total", "counter", &[]),
     ("riparian_held_bytes", "gauge", &[]),
     ("riparian_leased_requests_total", "counter", &[]),
+    ("riparian_ledger_entries_total", "counter", &["kind"]),
+    ("riparian_ledger_lost_total", "counter", &[]),
+    ("riparian_ledger_queue", "gauge", &[]),
+    ("riparian_ledger_size", "gauge", &[]),
+    ("riparian_ledger_sync_seconds", "histogram", &[]),
+    ("riparian_ledger_unavailable", "gauge", &[]),
     ("riparian_next_boundary_timestamp_seconds", "gauge", &[]),
     ("riparian_pins", "gauge", &[]),
     ("riparian_pins_breaker", "gauge", &[]),
