@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use x509_parser::extensions::GeneralName;
 
 /// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +24,6 @@ pub struct Met {
 pub struct Certificate {
     /// SHA-256 of its public key, with its algorithm (`SubjectPublicKeyInfo`).
     pub key: [u8; 32],
-    /// The DNS names that it is for.
-    pub names: Vec<String>,
     /// SHA-256 of all of it.
     digest: [u8; 32],
 }
@@ -65,16 +62,8 @@ impl Met {
 impl Certificate {
     fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
-        let names = certificate.subject_alternative_name().ok().flatten().map(|names| {
-            let dns = names.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            });
-            dns.collect()
-        });
         Some(Self {
             key: Sha256::digest(certificate.public_key().raw).into(),
-            names: names.unwrap_or_default(),
             digest: Sha256::digest(der).into(),
         })
     }
@@ -121,7 +110,6 @@ mod tests {
         };
         let (one, other) = (made(&["a.example", "*.b.example"]), made(&["c.example"]));
         let (one, other) = (Certificate::read(one.der()).unwrap(), Certificate::read(other.der()).unwrap());
-        assert_eq!(one.names, ["a.example", "*.b.example"]);
         assert_eq!(one.key, other.key, "a renewed certificate of the same key");
         assert_ne!(one.digest, other.digest);
         let expected: [u8; 32] = Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(&key)).into();

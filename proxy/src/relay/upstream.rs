@@ -9,6 +9,7 @@ use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
 use crate::peer;
+use crate::witness::{self, Reached};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
@@ -219,22 +220,24 @@ async fn http2(
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
         Some(session) => (session, true),
-        None => (shared(connector, &peer, ready, address).await?, false),
+        None => (shared(connector, place, ready, &peer, address).await?, false),
     };
     let met = Arc::new(Met::shared(&session, &ready.state.seen, address));
     Ok((Upstream::Http2(Box::new(Http2 { session, peer, met })), reused))
 }
 
-/// A stream of a new connection: pingora's own steps, and between them a look at who is there.
+/// A stream of a new connection: what the library's connector does, but that nothing is said on it before it is known whose it is.
 async fn shared(
     connector: &Connector,
-    peer: &HttpPeer,
+    place: &Place,
     ready: &Ready,
+    peer: &HttpPeer,
     address: SocketAddr,
 ) -> Result<Http2Session, Reason> {
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let stream = connector.transport().new_stream(peer).await.map_err(fault)?;
-    if peer.tls() && stream.selected_alpn_proto() != Some(ALPN::H2) {
+    witness::check(place, ready, &Reached::stream(&stream))?;
+    if place.endpoint.url.tls && stream.selected_alpn_proto() != Some(ALPN::H2) {
         // It was to speak HTTP/2, and does not.
         return Err(Reason::UpstreamReset);
     }
@@ -256,11 +259,15 @@ async fn new(
     ready: &Ready,
     address: SocketAddr,
 ) -> Result<(Wire, Arc<Met>), Reason> {
-    let wire = if place.endpoint.url.tls {
-        tls(connector, place, ready, address).await?
-    } else {
-        plain(place, address).await?
+    let wire = match place.endpoint.url.tls {
+        true => tls(connector, place, ready, address).await?,
+        false => plain(place, address).await?,
     };
+    let reached = match &wire {
+        Wire::Tcp(stream) => Reached::plain(stream),
+        Wire::Tls(stream) => Reached::stream(stream),
+    };
+    witness::check(place, ready, &reached)?;
     let met = Arc::new(Met::of(&wire, address));
     Ok((wire, met))
 }
