@@ -2,6 +2,7 @@
 
 mod clouds;
 mod contract;
+mod ledger;
 mod listeners;
 mod meter;
 mod naming;
@@ -38,6 +39,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
     let health = running::health(&file, found);
     let balance = running::balance(&file, found);
     let telemetry = running::telemetry(&file, found);
+    let ledger = ledger::ledger(&file, found);
 
     Some(Config {
         listeners,
@@ -53,6 +55,7 @@ pub(crate) fn config(root: &Node, read: &ReadFile<'_>, found: &mut Found) -> Opt
         balance: balance?,
         meter: meter?,
         telemetry: telemetry?,
+        ledger: ledger?,
         surfaces,
     })
 }

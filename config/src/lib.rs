@@ -62,6 +62,7 @@ mod contract;
 mod decode;
 mod fault;
 mod grade;
+mod ledger;
 mod limits;
 mod listener;
 mod meter;
@@ -90,6 +91,7 @@ pub use contract::*;
 pub use fault::{Fault, Faults, Place};
 pub use grade::*;
 pub use jiff::Timestamp;
+pub use ledger::*;
 pub use limits::*;
 pub use listener::*;
 pub use meter::*;
@@ -133,6 +135,8 @@ pub struct Config {
     pub meter: Meter,
     /// Log and headers.
     pub telemetry: Telemetry,
+    /// The record that others can check, if there is one.
+    pub ledger: Option<Ledger>,
     /// Every surface that is recognised, and the vendors, the operator's included.
     pub surfaces: Surfaces,
 }

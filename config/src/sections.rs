@@ -5,6 +5,7 @@
 
 mod clouds;
 mod contract;
+mod ledger;
 mod meter;
 mod running;
 
@@ -13,6 +14,7 @@ use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Field, Kind, Need, Rule, Section};
 pub(crate) use clouds::*;
 pub(crate) use contract::*;
+pub(crate) use ledger::*;
 pub(crate) use meter::*;
 pub(crate) use running::*;
 
@@ -150,6 +152,13 @@ pub(crate) static FILE: Section = Section {
             In(&TELEMETRY),
             "{ access_log: stdout }",
             "The access log, and the headers on responses.",
+        ),
+        row(
+            "ledger",
+            Optional,
+            In(&LEDGER),
+            "{ path: /var/lib/riparian/ledger }",
+            "A record of every decision that others can check. Without it there is none.",
         ),
     ],
 };

@@ -131,6 +131,9 @@ reasons! {
     /// A limit of the whole process: requests in flight, or bytes of held bodies.
     Overloaded "overloaded" 503 "The proxy is at its limit of requests in flight or of held bodies.";
 
+    /// What a request does could not be written down, and nothing may be done that is not. It passes.
+    LedgerUnavailable "ledger_unavailable" 503 "The proxy cannot write down what it does now, and does nothing that is not written down.";
+
     /// No endpoint of the candidate set accepted a connection.
     UpstreamConnect "upstream_connect" 502 "No endpoint that the contract allows for this request accepted a connection.";
     /// The endpoint's certificate was not accepted.
@@ -161,6 +164,7 @@ impl Reason {
                 | Self::PinsUnavailable
                 | Self::EndpointsDown
                 | Self::Overloaded
+                | Self::LedgerUnavailable
                 | Self::Draining
                 | Self::EpochBoundary
         )

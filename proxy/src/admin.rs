@@ -78,6 +78,8 @@ fn unready(house: &House) -> Option<&'static str> {
         Some("draining\n")
     } else if !house.ready.load(Ordering::Acquire) {
         Some("starting\n")
+    } else if !house.can_write_down() {
+        Some("the ledger cannot be written\n")
     } else {
         None
     }

@@ -51,7 +51,7 @@ pub(crate) async fn ask(
     for at in unknown {
         let handle = &classified.handles[at];
         for &endpoint in allowed.verdict.endpoints() {
-            if !has(house, snapshot, head, handle, endpoint).await {
+            if !has(house, snapshot, head, handle, &allowed, endpoint).await {
                 continue;
             }
             let session = session(&allowed, moment);
@@ -77,6 +77,7 @@ async fn has(
     snapshot: &Snapshot,
     head: &RequestHead,
     handle: &Handle<'_>,
+    allowed: &Decision,
     endpoint: EndpointId,
 ) -> bool {
     let (place, ready) = (snapshot.policy.place(endpoint), snapshot.ready(endpoint));
@@ -90,6 +91,9 @@ async fn has(
         }
         let (mut upstream, _) = connected.ok()?;
         let request = prepare::question(snapshot, endpoint, path, &handle.value, head)?;
+        if let Some(ledger) = &house.ledger {
+            ledger.asking(snapshot, allowed, endpoint, upstream.met()).ok()?.wait().await.ok()?;
+        }
         upstream.send(request, &[]).await.ok()?;
         let answer = upstream.head().await.ok()?;
         let ended = upstream.begin(&answer, &Method::GET);

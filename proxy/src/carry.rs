@@ -7,7 +7,7 @@ use crate::metrics::Outcome;
 use crate::observe::{Observer, observe};
 use crate::prepare::{prepare, prepare_socket};
 use crate::receive::{Received, Stop, receive};
-use crate::record::{DecisionId, Record};
+use crate::record::{DecisionId, Record, Tried};
 use crate::refuse::Refusal;
 use crate::relay::client::{Client, Unreachable};
 use crate::relay::head::{AnswerHead, RequestHead};
@@ -57,17 +57,21 @@ pub(crate) async fn carry(
     if house.is_draining() {
         client.close_behind();
     }
+    let closed = match &let_in {
+        None => Some(Reason::Overloaded),
+        Some(_) if !house.can_write_down() => Some(Reason::LedgerUnavailable),
+        Some(_) => None,
+    };
     if let Client::Http1(_) = client
         && frame::is_websocket(&head.headers)
     {
-        let let_in = let_in.is_some();
-        return Box::pin(socket::carry(house, client, head, timer, record, (random, let_in))).await;
+        return Box::pin(socket::carry(house, client, head, timer, record, (random, closed))).await;
     }
     let bare = open_head(record, client.last_tenant(), head);
     let head = bare.as_deref().unwrap_or(head);
-    let received = match &let_in {
-        Some(_) => receive(house, client, head, timer, record, random).await,
-        None => Err(Refusal::from(Reason::Overloaded).into()),
+    let received = match closed {
+        None => receive(house, client, head, timer, record, random).await,
+        Some(reason) => Err(Refusal::from(reason).into()),
     };
     let received = match received {
         Ok(received) => received,
@@ -203,6 +207,7 @@ impl Carry<'_, '_, '_> {
             let endpoint = self.verdict().endpoints()[chosen];
             self.record.endpoint = Some(endpoint);
             self.record.attempts += 1;
+            self.record.tried.push(Tried { endpoint, met: None, sent: false });
             let again = match self.ask(endpoint, received).await {
                 Ok(answer) => return Ok((answer, endpoint)),
                 Err(Attempt::Over(failed)) => return Err(failed),
@@ -277,6 +282,7 @@ impl Carry<'_, '_, '_> {
         };
         let (mut upstream, reused) = connected.map_err(Attempt::NotReached)?;
         ready.state.connected();
+        self.tried().met = Some(Arc::clone(upstream.met()));
         let at = AtEndpoint::begin(&ready.state);
 
         let splice = rewrite::splice(place, self.record.model.as_deref(), span_for(received, place));
@@ -286,6 +292,7 @@ impl Carry<'_, '_, '_> {
             Some(asking) => prepare_socket(self.record, endpoint, self.head, asking),
         };
         let request = request.ok_or(Attempt::Over(Failed::Unanswered(Reason::Internal)))?;
+        self.note(due).await?;
         let broken = |_| Attempt::Broken(reused);
         self.watch(due, upstream.send(request, &body)).await?.map_err(broken)?;
         loop {
@@ -302,6 +309,24 @@ impl Carry<'_, '_, '_> {
             }
             Box::pin(self.interim(head)).await.map_err(Attempt::Over)?;
         }
+    }
+
+    /// What is said of the attempt that is being made.
+    fn tried(&mut self) -> &mut Tried {
+        self.record.tried.last_mut().expect("it was noted when it began")
+    }
+
+    /// Nothing is sent that the ledger does not know of.
+    async fn note(&mut self, due: Instant) -> Result<(), Attempt> {
+        if let Some(ledger) = &self.house.ledger {
+            let unavailable = |_| Attempt::Over(Failed::Unanswered(Reason::LedgerUnavailable));
+            let kept = ledger.sending(self.record).map_err(unavailable)?;
+            if kept.is_awaited() {
+                Box::pin(self.watch(due, kept.wait())).await?.map_err(unavailable)?;
+            }
+        }
+        self.tried().sent = true;
+        Ok(())
     }
 
     /// An interim answer is passed on (RFC 9110, 15.2), but for the go-ahead, which the client has had from us.

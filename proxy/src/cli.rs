@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod ledger;
 mod prove;
 mod run;
 mod schema;
@@ -29,6 +30,8 @@ enum Command {
     Check(check::Check),
     /// Where would this request go, at this time, and why not elsewhere? Nothing is sent.
     Explain(explain::Explain),
+    /// The record of decisions: verify it, read it, prove a part of it.
+    Ledger(ledger::Ledger),
     /// What can this contract do, and what can it not, over every request that there can be and whatever is down? A counterexample is
     /// a curl.
     Prove(prove::Prove),
@@ -65,6 +68,7 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Ledger(ledger) => ledger.run(),
             Command::Prove(prove) => prove.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),

@@ -5,6 +5,7 @@
 //! off the request's path, because a resolver that blocks would hold every stream of its thread.
 
 use crate::credentials::Proof;
+use crate::relay::met::Seen;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use metrics::Gauge;
@@ -30,6 +31,8 @@ pub struct EndpointState {
     down_until: AtomicU64,
     began: Instant,
     up: Gauge,
+    /// Certificates that it showed lately.
+    pub(crate) seen: Seen,
 }
 
 impl EndpointState {
@@ -48,6 +51,7 @@ impl EndpointState {
             down_until: AtomicU64::new(0),
             began: Instant::now(),
             up,
+            seen: Seen::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::endpoints::RESOLVE_EVERY;
 use crate::gate::{Gate, RetryBudget};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pins::PinStore;
 use crate::sessions::Sessions;
@@ -34,6 +35,8 @@ pub struct House {
     pub budget: RetryBudget,
     /// The access log.
     pub log: Log,
+    /// The record that others can check, where one is kept.
+    pub ledger: Option<Ledger>,
     /// True from SIGTERM on.
     pub draining: watch::Sender<bool>,
     /// The same, to be asked without a lock.
@@ -64,6 +67,22 @@ impl House {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.drains.load(Ordering::Acquire)
+    }
+
+    /// Whether a request can be written down that is carried now.
+    #[must_use]
+    pub fn can_write_down(&self) -> bool {
+        self.ledger.as_ref().is_none_or(Ledger::is_available)
+    }
+
+    /// Waits until what was noted so far is written, for a bounded time.
+    pub fn flush(&self) {
+        self.log.flush();
+        self.metrics.book.write();
+        self.pins.flush();
+        if let Some(ledger) = &self.ledger {
+            ledger.flush();
+        }
     }
 
     /// Refuses new work from now on, and wakes whoever waits for some.

@@ -43,6 +43,7 @@ pub mod front;
 pub mod gate;
 pub mod house;
 mod http2;
+pub mod ledger;
 pub mod locks;
 pub mod meter;
 pub mod metrics;

@@ -5,6 +5,7 @@
 //! so that several can live in one process.
 
 mod contract;
+mod ledger;
 mod pins;
 mod sessions;
 mod tokens;
@@ -14,6 +15,7 @@ pub use pins::{Operation, PinMetrics};
 pub use sessions::SessionMetrics;
 pub use tokens::TokenLabels;
 
+use crate::ledger::Meters;
 use crate::meter::Book;
 use foldhash::fast::FixedState;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -111,6 +113,8 @@ pub struct Metrics {
     pub contract: ContractMetrics,
     /// The pin store.
     pub pins: PinMetrics,
+    /// The ledger.
+    pub ledger: Meters,
     /// Sessions and their turns.
     pub sessions: SessionMetrics,
     /// Handles that were learned from answers.
@@ -195,6 +199,7 @@ impl Metrics {
             held_bytes: registry.gauge("riparian_held_bytes", vec![]),
             contract: ContractMetrics::new(&registry),
             pins: PinMetrics::new(&registry),
+            ledger: ledger::meters(&registry),
             sessions: SessionMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
             answers_unread: registry.counter("riparian_answers_unread_total", vec![]),
@@ -338,6 +343,11 @@ fn describe(recorder: &PrometheusRecorder) {
             "riparian_pins_journal_rewrites_total",
             "Times the pin journal was written anew, whole: too many changes at once, or a disk that failed.",
         ),
+        ("riparian_ledger_entries_total", "Entries of the ledger that are on the disk, by kind."),
+        (
+            "riparian_ledger_lost_total",
+            "Entries that the ledger had no room for; an entry `gap` in it counts them, too.",
+        ),
         ("riparian_handles_learned_total", "Handles learned from answers."),
         ("riparian_answers_unread_total", "Answers in which handles were due and could not be read."),
         ("riparian_sessions_begun_total", "Sessions that had a first turn."),
@@ -393,6 +403,9 @@ fn describe(recorder: &PrometheusRecorder) {
             "riparian_pins_breaker",
             "0 while the Redis of the pins is asked, 2 while it is left alone, 1 when one question is to try it.",
         ),
+        ("riparian_ledger_size", "Entries in the ledger's tree."),
+        ("riparian_ledger_queue", "Entries that wait for the ledger's writer."),
+        ("riparian_ledger_unavailable", "1 while the ledger cannot be written."),
         ("riparian_sessions_live", "Sessions that have not fallen idle."),
         ("riparian_endpoint_up", "1 while the endpoint counts as up."),
         ("riparian_commitment_amount", "What was committed to, in the currency or in tokens."),
@@ -417,6 +430,10 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "riparian_pins_seconds",
             "What a question to the Redis of the pins took, or a batch of their journal, by operation.",
+        ),
+        (
+            "riparian_ledger_sync_seconds",
+            "What bringing entries of the ledger to the disk took, some at once.",
         ),
         ("riparian_first_byte_seconds", "From a request's arrival to its answer's first byte, by cloud."),
         ("riparian_request_seconds", "From a request's arrival to its answer's end, by cloud."),

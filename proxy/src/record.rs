@@ -3,6 +3,7 @@
 use crate::metrics::Outcome;
 use crate::pins::sealed::Opened;
 use crate::relay::lines::Lines;
+use crate::relay::met::Met;
 use crate::sessions::{Evidence, Sessions};
 use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
@@ -46,6 +47,17 @@ pub struct SocketNotes {
     pub refused: u64,
     /// The endpoint's messages.
     pub sent: u64,
+}
+
+/// One attempt at an endpoint.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Which.
+    pub endpoint: EndpointId,
+    /// Who was there, where a connection came about.
+    pub met: Option<Arc<Met>>,
+    /// Whether anything of the request was sent, or may have been.
+    pub sent: bool,
 }
 
 /// One request's record.
@@ -95,6 +107,8 @@ pub struct Record {
     pub stream: bool,
     /// Attempts at endpoints.
     pub attempts: u32,
+    /// The same, one by one.
+    pub tried: SmallVec<[Tried; 1]>,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the answer's body.
@@ -140,6 +154,7 @@ impl Record {
             outcome: Outcome::Failed,
             stream: false,
             attempts: 0,
+            tried: SmallVec::new(),
             request_bytes: 0,
             response_bytes: 0,
             metered: false,

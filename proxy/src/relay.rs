@@ -10,6 +10,7 @@ pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod held;
 pub(crate) mod lines;
+pub(crate) mod met;
 pub(crate) mod pool;
 pub(crate) mod timer;
 pub(crate) mod upstream;

@@ -6,6 +6,7 @@ use crate::front::{Front, Transport};
 use crate::gate::{Gate, RetryBudget};
 use crate::house::House;
 use crate::http2::Http2App;
+use crate::ledger::{self, Ledger};
 use crate::meter::BookFault;
 use crate::metrics::Metrics;
 use crate::pins::{OpenFault, Opening};
@@ -99,6 +100,8 @@ pub enum StartFault {
     Tls(String, String),
     /// The access log cannot be opened.
     Log(std::io::Error),
+    /// The ledger cannot be opened.
+    Ledger(String),
     /// No thread can be had.
     Threads(std::io::Error),
     /// Something changed that only a restart can change.
@@ -128,6 +131,7 @@ impl fmt::Display for StartFault {
             }
             Self::Tls(name, what) => write!(f, "listener {name}: {what}"),
             Self::Log(error) => write!(f, "telemetry.access_log: {error}"),
+            Self::Ledger(what) => write!(f, "{what}"),
             Self::Threads(error) => write!(f, "no worker thread can be had: {error}"),
             Self::Restart(what) => write!(f, "{what} cannot change while running; restart to change it"),
         }
@@ -212,6 +216,7 @@ impl Running {
         proved(&snapshot, proving)?;
         let config = snapshot.policy.config.clone();
         let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
+        let ledger = ledger(&config, &snapshot.hash, &secrets, &metrics)?;
         let pins = pins.open(config.sessions.pins.clone(), &keys, &secrets, metrics.pins.clone()).await;
         let pins = pins.map_err(StartFault::Pins)?;
         let house = Arc::new(House {
@@ -220,6 +225,7 @@ impl Running {
             gate: Gate::new(Arc::clone(&metrics)),
             budget: RetryBudget::default(),
             log,
+            ledger,
             draining: watch::Sender::new(false),
             drains: AtomicBool::new(false),
             terms: watch::Sender::new(0),
@@ -352,9 +358,7 @@ impl Running {
         .await
         .is_ok();
         self.tasks.iter().for_each(JoinHandle::abort);
-        house.log.flush();
-        house.metrics.book.write();
-        house.pins.flush();
+        house.flush();
         drained
     }
 }
@@ -414,7 +418,7 @@ fn in_force(house: &House, before: Option<&Snapshot>) {
     house.metrics.loaded_at.set(seconds);
 }
 
-/// Sockets, the pin store, the session key and the log are made once.
+/// Sockets, the pin store, the session key, the log and the ledger are made once.
 fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
     let sockets = |config: &Config| -> Vec<_> {
         config
@@ -438,10 +442,33 @@ fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
     if before.meter.path != after.meter.path {
         return Err(StartFault::Restart("meter.path"));
     }
+    if before.ledger != after.ledger {
+        return Err(StartFault::Restart("ledger"));
+    }
     if before.telemetry.access_log != after.telemetry.access_log {
         return Err(StartFault::Restart("telemetry.access_log"));
     }
     Ok(())
+}
+
+/// Opens the ledger, where there is one.
+fn ledger(
+    config: &Config,
+    hash: &str,
+    secrets: &Secrets,
+    metrics: &Metrics,
+) -> Result<Option<Ledger>, StartFault> {
+    let Some(said) = &config.ledger else { return Ok(None) };
+    let key =
+        ledger::key::key(&said.path, &said.origin, said.key.as_ref(), secrets).map_err(StartFault::Ledger)?;
+    let verifier = key.verifier().clone();
+    let opened = Ledger::open(&said.path, key, said.durability, hash, metrics.ledger.clone());
+    let (ledger, recovered) = opened.map_err(|fault| StartFault::Ledger(fault.to_string()))?;
+    tracing::info!(key = %verifier, entries = recovered.size, "ledger");
+    if recovered.torn > 0 {
+        tracing::warn!(bytes = recovered.torn, "the ledger's last record was torn, and was cut off");
+    }
+    Ok(Some(ledger))
 }
 
 fn listen(name: &str, address: SocketAddr) -> Result<TcpListener, StartFault> {

@@ -294,7 +294,7 @@ fn line(record: &Record) -> Vec<u8> {
     line.end()
 }
 
-/// Settles a request: metrics, and the access log's line.
+/// Settles a request: metrics, the access log's line, and the ledger's entry.
 pub(crate) fn settle(record: &Record, house: &House) {
     let House { metrics, sessions, log, .. } = house;
     let (cloud, endpoint) = record.place();
@@ -326,6 +326,9 @@ pub(crate) fn settle(record: &Record, house: &House) {
     }
     diverge(record, metrics, sessions);
     log.line(record, metrics);
+    if let Some(ledger) = &house.ledger {
+        ledger.settled(record);
+    }
 }
 
 /// Counts what it cost: for its cloud, and for each of the terms that matched.

@@ -59,16 +59,16 @@ pub(crate) async fn carry(
     head: &RequestHead,
     timer: &mut Timer,
     record: &mut Record,
-    (random, let_in): ([u8; 16], bool),
+    (random, closed): ([u8; 16], Option<Reason>),
 ) {
     // A browser has no other place for its key; from here on it is where all others have theirs.
     let moved = asking::with_credential(head);
     let head = moved.as_ref().unwrap_or(head);
     let bare = open_head(record, client.last_tenant(), head);
     let head = bare.as_deref().unwrap_or(head);
-    let opened = match let_in {
-        true => open(house, client, head, record, random).await,
-        false => Err(Refusal::from(Reason::Overloaded)),
+    let opened = match closed {
+        None => open(house, client, head, record, random).await,
+        Some(reason) => Err(Refusal::from(reason)),
     };
     // What follows on this connection is a socket's, or nobody knows what.
     client.close_behind();

@@ -43,6 +43,12 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("riparian_handles_learned_total", "counter", &[]),
     ("riparian_held_bytes", "gauge", &[]),
     ("riparian_leased_requests_total", "counter", &[]),
+    ("riparian_ledger_entries_total", "counter", &["kind"]),
+    ("riparian_ledger_lost_total", "counter", &[]),
+    ("riparian_ledger_queue", "gauge", &[]),
+    ("riparian_ledger_size", "gauge", &[]),
+    ("riparian_ledger_sync_seconds", "histogram", &[]),
+    ("riparian_ledger_unavailable", "gauge", &[]),
     ("riparian_next_boundary_timestamp_seconds", "gauge", &[]),
     ("riparian_pins", "gauge", &[]),
     ("riparian_pins_breaker", "gauge", &[]),
@@ -180,6 +186,7 @@ async fn the_exposition_is_strict_and_counts_what_happened() {
         .chain(["ok", "late", "resting", "refused", "forged", "failed"])
         .chain(["input", "cached", "cache_write", "output", "reasoning", "other"])
         .chain(["stateless-on-azure", "stateful-on-aws"])
+        .chain(["sent", "ended", "gap", "started"])
         .chain(["taken", "refused", "unrecognised", "openai.chat.completions", "openai.responses.create"])
         .collect();
     for sample in families.values().flat_map(|family| &family.samples) {

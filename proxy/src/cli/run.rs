@@ -91,8 +91,7 @@ async fn serve(text: &str, path: &Path, threads: usize, proving: Proving) -> Fou
             _ = hangup.recv() => reload(&running, path, &file).await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => {
-                running.house.log.flush();
-                running.house.pins.flush();
+                running.house.flush();
                 return Found::Nothing;
             }
         }
@@ -108,8 +107,7 @@ async fn serve(text: &str, path: &Path, threads: usize, proving: Proving) -> Fou
         _ = terminate.recv() => tracing::warn!("asked twice; the streams that are left are cut"),
         _ = interrupt.recv() => tracing::warn!("interrupted; the streams that are left are cut"),
     }
-    house.log.flush();
-    house.pins.flush();
+    house.flush();
     Found::Nothing
 }
 

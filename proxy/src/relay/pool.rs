@@ -1,11 +1,13 @@
 //! Connections to endpoints that wait for their next request: each thread its own, so that taking one needs no lock.
 
 use super::buffer::Buffer;
+use super::met::Met;
 use super::wire::Wire;
 use foldhash::fast::FixedState;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ const IDLE_MAX: usize = 256;
 
 struct Idle {
     wire: Wire,
+    met: Arc<Met>,
     since: Instant,
 }
 
@@ -38,13 +41,13 @@ thread_local! {
     static POOL: RefCell<HashMap<Key, Vec<Idle>, FixedState>> = RefCell::new(HashMap::default());
 }
 
-/// The newest idle connection that is fit.
-pub(crate) fn take(key: &Key, cx: &mut Context<'_>) -> Option<Wire> {
+/// The newest idle connection that is fit, and who is at its other end.
+pub(crate) fn take(key: &Key, cx: &mut Context<'_>) -> Option<(Wire, Arc<Met>)> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.get_mut(key)?;
         while let Some(mut newest) = idle.pop() {
             if newest.is_fit(cx) {
-                return Some(newest.wire);
+                return Some((newest.wire, newest.met));
             }
         }
         None
@@ -52,11 +55,11 @@ pub(crate) fn take(key: &Key, cx: &mut Context<'_>) -> Option<Wire> {
 }
 
 /// Keeps a connection for the next request.
-pub(crate) fn put(key: Key, wire: Wire) {
+pub(crate) fn put(key: Key, wire: Wire, met: Arc<Met>) {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.entry(key).or_default();
         if idle.len() < IDLE_MAX {
-            idle.push(Idle { wire, since: Instant::now() });
+            idle.push(Idle { wire, met, since: Instant::now() });
         }
     });
 }

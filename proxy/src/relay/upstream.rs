@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::framing::Framing;
 use super::head::{AnswerHead, number, says_close};
 use super::lines::Lines;
+use super::met::Met;
 use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
@@ -14,7 +15,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 use pingora_core::connectors::http::v2::{Connector, H2HandshakeSettings, handshake};
 use pingora_core::protocols::ALPN;
-use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_http::RequestHeader;
@@ -24,6 +24,7 @@ use riparian_filters::policy::Place;
 use smallvec::SmallVec;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
@@ -37,6 +38,7 @@ pub(crate) enum Upstream {
 pub(crate) struct Http1 {
     wire: Wire,
     key: Key,
+    met: Arc<Met>,
     /// What was read and not used yet.
     ahead: Option<Buffer>,
     /// What is left of the answer's body.
@@ -49,6 +51,7 @@ pub(crate) struct Http1 {
 pub(crate) struct Http2 {
     session: Http2Session,
     peer: HttpPeer,
+    met: Arc<Met>,
 }
 
 /// An endpoint that was connected to does not answer as it must.
@@ -88,14 +91,12 @@ impl Upstream {
         let key = (ready.pool, address);
         let idle = std::future::poll_fn(|cx| Poll::Ready(pool::take(&key, cx))).await;
         let reused = idle.is_some();
-        let wire = match idle {
-            Some(wire) => wire,
+        let (wire, met) = match idle {
+            Some(idle) => idle,
             None => Box::pin(new(connector, place, ready, address)).await?,
         };
-        Ok((
-            Self::Http1(Box::new(Http1 { wire, key, ahead: None, framing: Framing::Over, keep: true })),
-            reused,
-        ))
+        let http1 = Http1 { wire, key, met, ahead: None, framing: Framing::Over, keep: true };
+        Ok((Self::Http1(Box::new(http1)), reused))
     }
 
     /// A new connection to `place` that speaks HTTP/1.1, whatever its requests speak, and will not be used for another request.
@@ -108,10 +109,18 @@ impl Upstream {
         ready: &Ready,
         address: SocketAddr,
     ) -> Result<(Self, bool), Reason> {
-        let wire = new(connector, place, ready, address).await?;
+        let (wire, met) = new(connector, place, ready, address).await?;
         let key = (ready.pool, address);
-        let http1 = Http1 { wire, key, ahead: None, framing: Framing::Over, keep: false };
+        let http1 = Http1 { wire, key, met, ahead: None, framing: Framing::Over, keep: false };
         Ok((Self::Http1(Box::new(http1)), false))
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn met(&self) -> &Arc<Met> {
+        match self {
+            Self::Http1(upstream) => &upstream.met,
+            Self::Http2(upstream) => &upstream.met,
+        }
     }
 
     /// The connection under an answer that has switched protocols, with what came behind its head.
@@ -188,11 +197,11 @@ impl Upstream {
         match self {
             Self::Http1(upstream) => {
                 if upstream.keep && upstream.framing.is_over() && upstream.ahead.is_none() {
-                    pool::put(upstream.key, upstream.wire);
+                    pool::put(upstream.key, upstream.wire, upstream.met);
                 }
             }
             Self::Http2(upstream) => {
-                let Http2 { session, peer } = *upstream;
+                let Http2 { session, peer, .. } = *upstream;
                 connector.release_http_session(session, &peer, Some(pool::IDLE));
             }
         }
@@ -211,29 +220,28 @@ async fn http2(
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
         Some(session) => (session, true),
-        None if ready.witness.is_some() => (witnessed(connector, place, ready, &peer).await?, false),
-        None => match connector.new_http_session::<_, ()>(&peer).await.map_err(fault)? {
-            HttpSession::H2(session) => (session, false),
-            // It was to speak HTTP/2, and does not.
-            _ => return Err(Reason::UpstreamReset),
-        },
+        None => (shared(connector, place, ready, &peer, address).await?, false),
     };
-    Ok((Upstream::Http2(Box::new(Http2 { session, peer })), reused))
+    let met = Arc::new(Met::shared(&session, &ready.state.seen, address));
+    Ok((Upstream::Http2(Box::new(Http2 { session, peer, met })), reused))
 }
 
-/// What the library's connector does for a new connection, but that nothing is said on it before it is known whose it is.
-async fn witnessed(
+/// A stream of a new connection: what the library's connector does, but that nothing is said on it before it is known whose it is.
+async fn shared(
     connector: &Connector,
     place: &Place,
     ready: &Ready,
     peer: &HttpPeer,
+    address: SocketAddr,
 ) -> Result<Http2Session, Reason> {
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let stream = connector.transport().new_stream(peer).await.map_err(fault)?;
     witness::check(place, ready, &Reached::stream(&stream))?;
     if place.endpoint.url.tls && stream.selected_alpn_proto() != Some(ALPN::H2) {
+        // It was to speak HTTP/2, and does not.
         return Err(Reason::UpstreamReset);
     }
+    ready.state.seen.remember(&Met::secured(&stream, address));
     let mut settings = H2HandshakeSettings::new();
     settings.max_streams = peer.options.max_h2_streams;
     settings.ping_interval = peer.options.h2_ping_interval;
@@ -250,7 +258,7 @@ async fn new(
     place: &Place,
     ready: &Ready,
     address: SocketAddr,
-) -> Result<Wire, Reason> {
+) -> Result<(Wire, Arc<Met>), Reason> {
     let wire = match place.endpoint.url.tls {
         true => tls(connector, place, ready, address).await?,
         false => plain(place, address).await?,
@@ -260,7 +268,8 @@ async fn new(
         Wire::Tls(stream) => Reached::stream(stream),
     };
     witness::check(place, ready, &reached)?;
-    Ok(wire)
+    let met = Arc::new(Met::of(&wire, address));
+    Ok((wire, met))
 }
 
 async fn plain(place: &Place, address: SocketAddr) -> Result<Wire, Reason> {

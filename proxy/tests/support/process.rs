@@ -45,6 +45,11 @@ impl Process {
         // Beside its configuration: what it keeps by default, it keeps where it runs.
         let mut command = riparian(&arguments);
         command.current_dir(config.parent().expect("a file is in a folder"));
+        Self::start(command)
+    }
+
+    /// The same, by a command of its own.
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
@@ -72,6 +77,10 @@ impl Process {
     pub fn listens(&mut self, name: &str) -> SocketAddr {
         let line = self.says(&format!("listening listener={name} "));
         line.split("address=").nth(1).expect("a listener has an address").trim().parse().unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal by name.
