@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+pub(crate) mod loaded;
 mod run;
 mod schema;
 mod surfaces;
