@@ -14,7 +14,7 @@
 //! | prepare | what must that endpoint see? | [`rewrite`] |
 //! | observe | which handles were born? | [`learn`], [`sse`], [`eventstream`], [`frame`] |
 //!
-//! [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
+//! What all of them can do together is proved by [`mod@prove`]. [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
 
 pub mod classify;
 pub mod decide;
@@ -28,6 +28,7 @@ pub mod judge;
 pub mod learn;
 mod patterns;
 pub mod policy;
+pub mod prove;
 pub mod readings;
 pub mod rewrite;
 pub mod scan;

@@ -121,7 +121,7 @@ pub struct Kind {
 }
 
 /// Models that no term tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ModelGroup(usize);
 
 /// The compiled contract.
@@ -288,6 +288,12 @@ impl Table {
         self.epoch_at(now).map_or(0, |(_, epoch)| epoch)
     }
 
+    /// Whether `now` is so near to a boundary that both its sides count.
+    #[must_use]
+    pub fn is_at_boundary(&self, now: Timestamp) -> bool {
+        self.epoch(earlier(now, self.skew)) != self.epoch(later(now, self.skew))
+    }
+
     /// Where each stretch of time with one table begins, the beginning of time first, and its epoch.
     pub fn spans(&self) -> impl Iterator<Item = (Timestamp, u32)> {
         self.spans.iter().map(|span| (span.from, span.epoch))
@@ -297,6 +303,12 @@ impl Table {
     #[must_use]
     pub fn span(&self, now: Timestamp) -> usize {
         self.spans.partition_point(|span| span.from <= now)
+    }
+
+    /// A named tenant of each sort that a term tells apart, and nobody.
+    pub(crate) fn callers(&self) -> Vec<Option<usize>> {
+        let named = self.rows.callers.named();
+        self.rows.callers.first.iter().map(|number| (*number < named).then_some(*number)).collect()
     }
 
     /// How many epochs there are.
@@ -471,16 +483,16 @@ fn resolve(clouds: &[Cloud], contract: &Contract, terms: &[u16], has_surface: bo
 
 /// What a term may speak of, but for the model; a number one past the end means none.
 #[derive(Clone, Copy)]
-struct Said {
-    vendor: usize,
-    surface: usize,
-    grade: Grade,
-    class: Class,
-    caller: usize,
+pub(crate) struct Said {
+    pub(crate) vendor: usize,
+    pub(crate) surface: usize,
+    pub(crate) grade: Grade,
+    pub(crate) class: Class,
+    pub(crate) caller: usize,
 }
 
 /// Whether these conditions hold, but for the model's.
-fn speaks_of(config: &Config, when: &When, said: Said) -> bool {
+pub(crate) fn speaks_of(config: &Config, when: &When, said: Said) -> bool {
     let Config { surfaces, products, tenants, .. } = config;
     let Said { vendor, surface, grade, class, caller } = said;
     let vendor = surfaces.vendors.get(vendor).map(|vendor| &vendor.name);

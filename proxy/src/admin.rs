@@ -1,6 +1,9 @@
-//! The operators' listener: `/livez`, `/readyz`, `/metrics`. Read-only, and no secret is in anything it shows.
+//! The operators' listener: `/livez`, `/readyz`, `/metrics`, `/explain`. Read-only, and no secret is in anything it shows.
+
+mod explain;
 
 use crate::house::House;
+use crate::terms;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
@@ -8,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use riparian_config::Timestamp;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,9 +36,11 @@ pub(crate) async fn serve(house: Arc<House>, listener: TcpListener) {
         };
         let house = Arc::clone(&house);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let answer = answer(&house, &request);
-                async move { Ok::<_, Infallible>(answer) }
+            let service = service_fn(|request: Request<Incoming>| async {
+                Ok::<_, Infallible>(match request.uri().path() {
+                    "/explain" => explain::answer(&house, request).await,
+                    _ => answer(&house, &request),
+                })
             });
             // What goes wrong between us and a scraper is the scraper's to report.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -54,6 +60,9 @@ fn answer(house: &House, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => match unready(house) {
+            None if request.uri().query() == Some("verbose") => {
+                text(StatusCode::OK, format!("ok\n{}", terms::verbose(house, Timestamp::now())))
+            }
             None => text(StatusCode::OK, "ok\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
         },
@@ -63,7 +72,7 @@ fn answer(house: &House, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "known: /livez /readyz /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "known: /livez /readyz /metrics /explain\n"),
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod explain;
 pub(crate) mod loaded;
+mod prove;
 mod run;
 mod schema;
 mod surfaces;
@@ -29,6 +30,9 @@ enum Command {
     Check(check::Check),
     /// Where would this request go, at this time, and why not elsewhere? Nothing is sent.
     Explain(explain::Explain),
+    /// What can this contract do, and what can it not, over every request that there can be and whatever is down? A counterexample is
+    /// a curl.
+    Prove(prove::Prove),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Which API operations are known, what in them speaks of state, and how long their handles live?
@@ -62,6 +66,7 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Prove(prove) => prove.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]

@@ -7,6 +7,7 @@ use crate::pins::PinStore;
 use crate::sessions::Sessions;
 use crate::settle::{Log, UPKEEP_EVERY};
 use crate::snapshot::Snapshot;
+use crate::terms;
 use arc_swap::ArcSwap;
 use pingora_core::connectors::http::v2::Connector;
 use riparian_config::Timestamp;
@@ -78,6 +79,7 @@ impl House {
         let mut sweep = tokio::time::interval(sweep.max(Duration::from_millis(10)));
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+        let mut warned = None;
         loop {
             tokio::select! {
                 _ = sweep.tick() => {
@@ -90,6 +92,7 @@ impl House {
                 _ = upkeep.tick() => {
                     self.metrics.upkeep();
                     self.show_health();
+                    terms::show(&self, Timestamp::now(), &mut warned);
                 }
                 _ = resolve.tick() => self.resolve().await,
                 _ = draining.changed() => return,
@@ -105,16 +108,21 @@ impl House {
             tick.tick().await;
             // By the wall clock each time: one that jumps has jumped into another span, too.
             let now = self.span();
-            if std::mem::replace(&mut span, now) != now {
+            let before = std::mem::replace(&mut span, now);
+            if before != now {
                 self.look_again();
+            }
+            if before.0 == now.0 && before.2 != now.2 {
+                terms::passed(&self, Timestamp::now());
             }
         }
     }
 
-    /// Which configuration is in force, and which span of its table.
-    fn span(&self) -> (u64, usize) {
-        let snapshot = self.snapshot.load();
-        (snapshot.generation, snapshot.policy.table.span(Timestamp::now()))
+    /// Which configuration is in force, which span of its table, and which epoch.
+    fn span(&self) -> (u64, usize, u32) {
+        let (snapshot, now) = (self.snapshot.load(), Timestamp::now());
+        let table = &snapshot.policy.table;
+        (snapshot.generation, table.span(now), table.epoch(now))
     }
 
     /// Has every socket look whether it is still allowed.

@@ -4,9 +4,11 @@
 //! path. Handles are held: a request touches counters that it has in hand, and no lock. The registry belongs to one house,
 //! so that several can live in one process.
 
+mod contract;
 mod pins;
 mod sessions;
 
+pub use contract::{ContractMetrics, Diverged, Divergence};
 pub use pins::{Operation, PinMetrics};
 pub use sessions::SessionMetrics;
 
@@ -102,6 +104,8 @@ pub struct Metrics {
     streams_open: Gauge,
     connections_open: Gauge,
     held_bytes: Gauge,
+    /// The contract: its dates, and its readings.
+    pub contract: ContractMetrics,
     /// The pin store.
     pub pins: PinMetrics,
     /// Sessions and their turns.
@@ -176,6 +180,7 @@ impl Metrics {
             streams_open: registry.gauge("riparian_streams_open", vec![]),
             connections_open: registry.gauge("riparian_connections_open", vec![]),
             held_bytes: registry.gauge("riparian_held_bytes", vec![]),
+            contract: ContractMetrics::new(&registry),
             pins: PinMetrics::new(&registry),
             sessions: SessionMetrics::new(&registry),
             handles_learned: registry.counter("riparian_handles_learned_total", vec![]),
@@ -327,7 +332,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("riparian_config_reloads_total", "Reloads, by whether the new configuration was taken."),
         ("riparian_access_log_dropped_total", "Access log lines dropped because the writer was behind."),
     ];
-    for (name, text) in counters {
+    for (name, text) in counters.into_iter().chain(contract::COUNTERS) {
         recorder.describe_counter(name.into(), None, text.into());
     }
     let gauges = [
@@ -351,7 +356,7 @@ fn describe(recorder: &PrometheusRecorder) {
             "When the configuration in force was loaded, in Unix time.",
         ),
     ];
-    for (name, text) in gauges {
+    for (name, text) in gauges.into_iter().chain(contract::GAUGES) {
         recorder.describe_gauge(name.into(), None, text.into());
     }
     let histograms = [

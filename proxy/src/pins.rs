@@ -157,6 +157,17 @@ impl PinStore {
         self.counted(Operation::Recall, recalled)
     }
 
+    /// The same, for whoever only looks: no life is renewed and nothing is counted.
+    ///
+    /// # Errors
+    /// When the store cannot say, also of one of them.
+    pub async fn peek(&self, keys: &[PinKey]) -> Result<Recalled, StoreFault> {
+        match self.local() {
+            Ok(table) => Ok(keys.iter().map(|key| table.peek(*key, table.now())).collect()),
+            Err(redis) => Box::pin(redis.peek(keys)).await,
+        }
+    }
+
     /// Remembers where handles of `tenant` live, and returns how many were new; a known, living one keeps its first owner.
     /// Over a limit the oldest go: the tenant's own first, then anybody's.
     ///

@@ -8,6 +8,7 @@ use crate::house::House;
 use crate::http2::Http2App;
 use crate::metrics::Metrics;
 use crate::pins::{OpenFault, Opening};
+use crate::proof::{self, Proving};
 use crate::sessions::Sessions;
 use crate::settle::Log;
 use crate::snapshot::{Snapshot, SnapshotFault};
@@ -19,6 +20,7 @@ use pingora_core::connectors::http::v2::Connector;
 use pingora_core::listeners::tls::Acceptor;
 use riparian_config::{Config, Faults, Listener, ListenerProtocol, Store};
 use riparian_filters::identify::Keys;
+use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,34 @@ pub(crate) fn beside(file: &str) -> impl Fn(&str) -> Result<String, String> {
     }
 }
 
+/// A configuration, and everything that it was read from.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// The file's text, and behind it those of the files that it names.
+    whole: String,
+}
+
+impl Loaded {
+    /// Which configuration it is: the first 16 hex digits of the BLAKE3 of all that it was read from.
+    pub(crate) fn hash(&self) -> String {
+        blake3::hash(self.whole.as_bytes()).to_hex()[..16].to_owned()
+    }
+}
+
+/// Reads a configuration, and the files that it names.
+pub(crate) fn load(text: &str, file: &str) -> Result<Loaded, Faults> {
+    let (read, whole) = (beside(file), RefCell::new(text.to_owned()));
+    let config = Config::parse_with(text, file, &|name| {
+        let text = read(name)?;
+        let mut whole = whole.borrow_mut();
+        // No text can hold what stands between two: files are UTF-8.
+        whole.push('\0');
+        whole.push_str(&text);
+        Ok(text)
+    })?;
+    Ok(Loaded { config, whole: whole.into_inner() })
+}
+
 /// Why a proxy does not start, or a reload is not taken.
 #[derive(Debug)]
 pub enum StartFault {
@@ -52,6 +82,8 @@ pub enum StartFault {
     File(PathBuf, std::io::Error),
     /// The file is not right.
     Config(Faults),
+    /// It is right, and its contract does not do what it should: the text says what does not hold.
+    Unproved(String),
     /// It is right, but what it refers to is not there.
     Snapshot(Vec<SnapshotFault>),
     /// The session key cannot be had.
@@ -75,6 +107,10 @@ impl fmt::Display for StartFault {
         match self {
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Config(faults) => write!(f, "{faults}"),
+            Self::Unproved(findings) => write!(
+                f,
+                "{findings}the contract is not proved, and is not put into force; `riparian prove` says more, and `run --even-if-unproved` does it all the same"
+            ),
             Self::Snapshot(faults) => {
                 for (at, fault) in faults.iter().enumerate() {
                     write!(f, "{}{fault}", if at == 0 { "" } else { "\n" })?;
@@ -105,6 +141,7 @@ pub struct Running {
     /// Where operators come in.
     pub admin: Option<SocketAddr>,
     secrets: Secrets,
+    proving: Proving,
     acceptors: Vec<(String, Arc<ArcSwap<Acceptor>>)>,
     http2: Arc<Http2App>,
     workers: Arc<Workers>,
@@ -115,7 +152,7 @@ pub struct Running {
 const BACKLOG: u32 = 1024;
 
 impl Running {
-    /// Starts a proxy from the text of a file, with a worker thread a core. Must be called inside a tokio runtime, which accepts
+    /// Starts a proxy from the text of a file, with a worker thread a core; its contract is not proved. Must be called inside a tokio runtime, which accepts
     /// connections, serves the admin listener and does what is due now and then.
     ///
     /// # Errors
@@ -135,10 +172,11 @@ impl Running {
         secrets: Secrets,
         threads: usize,
     ) -> Result<Self, StartFault> {
-        Self::start_keeping(text, file, secrets, threads, Store::Memory).await
+        Self::start_keeping(text, file, secrets, threads, Store::Memory, Proving::Skipped).await
     }
 
-    /// The same, with pins kept in `unsaid` where the configuration does not say where.
+    /// The same, with pins kept in `unsaid` where the configuration does not say where, and every configuration proved, unless that
+    /// is waived.
     ///
     /// # Errors
     /// The same.
@@ -148,10 +186,12 @@ impl Running {
         secrets: Secrets,
         threads: usize,
         unsaid: Store,
+        proving: Proving,
     ) -> Result<Self, StartFault> {
         // Several proxies may live in one process (tests do that); the first one installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = Config::parse_with(text, file, &beside(file)).map_err(StartFault::Config)?;
+        let loaded = load(text, file).map_err(StartFault::Config)?;
+        let (hash, config) = (loaded.hash(), loaded.config);
         let pins = Opening::begin(config.sessions.pins.store.as_ref().unwrap_or(&unsaid))
             .map_err(StartFault::Pins)?;
         let keys = match keys(&config, &secrets)? {
@@ -159,8 +199,9 @@ impl Running {
             None => pins.key().map_err(StartFault::Pins)?,
         };
         let metrics = Metrics::new();
-        let snapshot = Snapshot::new(config, text, keys.clone(), &secrets, &metrics, None)
+        let snapshot = Snapshot::new(config, hash, keys.clone(), &secrets, &metrics, None)
             .map_err(StartFault::Snapshot)?;
+        proved(&snapshot, proving)?;
         let config = snapshot.policy.config.clone();
         let log = Log::open(&config.telemetry.access_log).map_err(StartFault::Log)?;
         let pins = pins.open(config.sessions.pins.clone(), &keys, &secrets, metrics.pins.clone()).await;
@@ -189,6 +230,7 @@ impl Running {
             listeners: vec![],
             admin: None,
             secrets,
+            proving,
             acceptors: vec![],
             http2,
             workers,
@@ -257,7 +299,8 @@ impl Running {
 
     fn try_reload(&self, text: &str, file: &str) -> Result<(), StartFault> {
         let before = self.house.snapshot.load_full();
-        let config = Config::parse_with(text, file, &beside(file)).map_err(StartFault::Config)?;
+        let loaded = load(text, file).map_err(StartFault::Config)?;
+        let (hash, config) = (loaded.hash(), loaded.config);
         unchanged(&before.policy.config, &config)?;
         let acceptors = config
             .listeners
@@ -267,8 +310,9 @@ impl Running {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let keys = before.policy.keys.clone();
-        let snapshot = Snapshot::new(config, text, keys, &self.secrets, &self.house.metrics, Some(&before))
+        let snapshot = Snapshot::new(config, hash, keys, &self.secrets, &self.house.metrics, Some(&before))
             .map_err(StartFault::Snapshot)?;
+        proved(&snapshot, self.proving)?;
         for (built, (_, current)) in acceptors.into_iter().flatten().zip(&self.acceptors) {
             current.store(Arc::new(built));
         }
@@ -313,6 +357,23 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.house.drain();
         self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Whether a contract may be put into force.
+fn proved(snapshot: &Snapshot, proving: Proving) -> Result<(), StartFault> {
+    if proving == Proving::Skipped {
+        return Ok(());
+    }
+    match proof::findings(&snapshot.policy) {
+        Some(findings) if proving == Proving::Required => Err(StartFault::Unproved(findings)),
+        Some(findings) => {
+            tracing::warn!(
+                "the contract is put into force without being proved, as was asked for\n{findings}"
+            );
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

@@ -46,6 +46,8 @@ struct Known {
     handles: u64,
     /// The highest of its turns.
     grade: Grade,
+    /// The readings under which a turn would have come out otherwise, one bit each.
+    diverged: u16,
     /// Requests that have not ended: a stream that takes an hour is not idle.
     open: u64,
     used_lately: bool,
@@ -88,13 +90,31 @@ impl Sessions {
             if shard.known.len() >= SHARD_MAX {
                 self.make_room(shard);
             }
-            let fresh =
-                Known { begun: now, used: now, turns: 1, handles: 0, grade, open: 1, used_lately: false };
+            let fresh = Known {
+                begun: now,
+                used: now,
+                turns: 1,
+                handles: 0,
+                grade,
+                diverged: 0,
+                open: 1,
+                used_lately: false,
+            };
             shard.known.insert(session, fresh);
             shard.order.push_back(session);
             self.metrics.begun.increment(1);
             self.metrics.live.increment(1.0);
             1
+        })
+    }
+
+    /// It came to differ under the reading of this number; whether that is new. Of one that is not remembered nothing is new.
+    pub fn diverges(&self, session: SessionId, reading: usize) -> bool {
+        self.with(session, |shard| {
+            let Some(known) = shard.known.get_mut(&session) else { return false };
+            let before = known.diverged;
+            known.diverged |= 1 << reading;
+            known.diverged != before
         })
     }
 

@@ -3,11 +3,14 @@
 //! One JSON line a request, from an allow-list of fields: no path, no header, no body, no credential. Session and tenant are keyed
 //! digests. Lines go through a bounded queue to a thread of its own; when that is behind, lines are dropped and counted.
 
+use crate::house::House;
 use crate::locks::Mutex;
-use crate::metrics::{Labels, Metrics, Outcome};
+use crate::metrics::{Diverged, Divergence, Labels, Metrics, Outcome};
 use crate::record::Record;
+use crate::sessions::Sessions;
 use crossbeam_queue::ArrayQueue;
-use riparian_config::AccessLog;
+use riparian_config::{AccessLog, OnExpiry};
+use riparian_filters::decision::Reason;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -256,6 +259,8 @@ fn line(record: &Record) -> Vec<u8> {
     line.number_or_null("session_handles", evidence.map(|evidence| evidence.handles));
     line.shown("parent_session", record.parent);
     line.number_or_null("epoch", decision.map(|decision| u64::from(decision.epoch)));
+    line.raw("in_band", if decision.is_some_and(|decision| decision.in_band) { b"true" } else { b"false" });
+    line.word_or_null("lease", decision.and_then(|decision| decision.lease).map(OnExpiry::as_str));
     line.words("terms", record.terms().map(|term| term.id.as_str()));
     line.word_or_null("verdict", decision.map(|decision| decision.verdict.as_str()));
     line.word("reason", record.reason.as_str());
@@ -280,7 +285,8 @@ fn line(record: &Record) -> Vec<u8> {
 }
 
 /// Settles a request: metrics, and the access log's line.
-pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
+pub(crate) fn settle(record: &Record, house: &House) {
+    let House { metrics, sessions, log, .. } = house;
     let (cloud, endpoint) = record.place();
     let labels = Labels {
         cloud,
@@ -307,7 +313,52 @@ pub fn settle(record: &Record, metrics: &Arc<Metrics>, log: &Log) {
     if record.outcome != Outcome::ClientAbort {
         metrics.refused(record.reason);
     }
+    diverge(record, metrics, sessions);
     log.line(record, metrics);
+}
+
+/// Counts under which other readings the request would have come out otherwise. Nothing is sent anywhere to find out.
+fn diverge(record: &Record, metrics: &Metrics, sessions: &Sessions) {
+    let Some(decision) = &record.decision else { return };
+    metrics.contract.band.increment(u64::from(decision.in_band));
+    metrics.contract.leases.increment(u64::from(decision.lease.is_some()));
+    let Some(shadow) = &decision.shadow else { return };
+    let policy = &record.snapshot.policy;
+    let went = decision.verdict.endpoints().first().map(|first| record.endpoint.unwrap_or(*first));
+    let outcome = match went.map(|endpoint| policy.place(endpoint).cloud) {
+        Some(cloud) if shadow.clouds.contains(cloud) => return,
+        Some(_) if shadow.clouds.is_empty() => "refused",
+        Some(_) => "elsewhere",
+        None if shadow.clouds.is_empty() || !is_contracts(record.reason) => return,
+        None => "allowed",
+    };
+    let contract = &policy.config.contract;
+    for (number, reading) in contract.readings.iter().enumerate() {
+        if decision.classes.of(number) == decision.class {
+            continue;
+        }
+        let session = decision.session.is_some_and(|session| sessions.diverges(session.id, number));
+        let diverged = Diverged { tokens: 0, session };
+        let count = |term: &str| {
+            metrics.diverged(Divergence { reading: reading.name.as_str(), term, outcome }, diverged);
+        };
+        match &shadow.terms[..] {
+            [] => count("none"),
+            terms => terms.iter().for_each(|term| count(contract.terms[usize::from(*term)].id.as_str())),
+        }
+    }
+}
+
+/// Whether it is the contract that refuses, and not a pin, a limit or a fault.
+fn is_contracts(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::NoTerm
+            | Reason::TermsConflict
+            | Reason::Forbidden
+            | Reason::ReadingsDisagree
+            | Reason::OwnerNotDesignated
+    )
 }
 
 /// A number for the labels: equal numbers mean equal labels as long as the generation is the same, and that is in it.

@@ -25,7 +25,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub struct Snapshot {
     /// Decides.
     pub policy: Policy,
-    /// The first 16 hex digits of the file's BLAKE3: which configuration a log line speaks of.
+    /// The first 16 hex digits of the BLAKE3 of the file and of those that it names: which configuration a log line speaks of.
     pub hash: String,
     /// Counts snapshots, so that caches of labels know when numbers change their meaning.
     pub generation: u64,
@@ -59,13 +59,13 @@ impl fmt::Display for SnapshotFault {
 impl std::error::Error for SnapshotFault {}
 
 impl Snapshot {
-    /// Compiles `config`, reads what it refers to, and takes over the states of endpoints that stay.
+    /// Compiles `config`, whose digest is `hash`, reads what it refers to, and takes over the states of endpoints that stay.
     ///
     /// # Errors
     /// Everything that stands in the way, at once.
     pub fn new(
         config: Config,
-        text: &str,
+        hash: String,
         keys: Keys,
         secrets: &Secrets,
         metrics: &Metrics,
@@ -101,7 +101,7 @@ impl Snapshot {
             return Err(faults);
         }
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { policy, hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(), generation, ready })
+        Ok(Self { policy, hash, generation, ready })
     }
 
     fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {

@@ -31,6 +31,11 @@ impl Alike {
         Self { row, first }
     }
 
+    /// How many things there are, none not counted.
+    pub(super) fn named(&self) -> usize {
+        self.row.len() - 1
+    }
+
     pub(super) fn of(&self, number: Option<usize>) -> usize {
         usize::from(number.map_or(self.row[self.row.len() - 1], |number| self.row[number]))
     }

@@ -2,11 +2,10 @@
 
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
-use crate::server::beside;
+use crate::server;
 use riparian_config::{Band, Config, EndpointName, Timestamp};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::{EndpointId, Policy};
-use std::path::Path;
 use std::time::Duration;
 
 /// A configuration, compiled.
@@ -21,21 +20,17 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Reads and compiles the file; `keys` are those of digests, where they are not for the configuration to say.
     pub(super) fn read(config: &ConfigFile, keys: Option<Keys>) -> Result<Self, Found> {
-        Self::of(&config.config, config, keys)
-    }
-
-    fn of(path: &Path, config: &ConfigFile, keys: Option<Keys>) -> Result<Self, Found> {
         let text = text(config)?;
-        let file = path.display().to_string();
-        let config = Config::parse_with(&text, &file, &beside(&file)).map_err(|faults| {
+        let loaded = server::load(&text, &config.config.display().to_string()).map_err(|faults| {
             eprint!("{faults}");
             Found::Something
         })?;
+        let (hash, config) = (loaded.hash(), loaded.config);
         let own = (config.contract.enforced, config.contract.band);
         let keys = keys.unwrap_or_else(|| key_of(&config));
         let mut policy = Policy::compile(config, keys).map_err(Found::Usage)?;
         callers(&mut policy);
-        Ok(Self { policy, hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(), own })
+        Ok(Self { policy, hash, own })
     }
 
     /// The number of the reading with this name.

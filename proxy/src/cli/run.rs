@@ -2,6 +2,7 @@
 
 use super::{ConfigFile, Found, text};
 use crate::credentials::Secrets;
+use crate::proof::Proving;
 use crate::server::{self, Running, StartFault};
 use riparian_config::{JOURNAL_PATH, Store};
 use std::io::{self, IsTerminal};
@@ -21,6 +22,9 @@ pub(super) struct Run {
     /// Threads that carry requests. Default: one a core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Start, and reload, although `riparian prove` finds fault with the contract. The findings are logged.
+    #[arg(long)]
+    even_if_unproved: bool,
 }
 
 impl Run {
@@ -36,7 +40,8 @@ impl Run {
             Err(error) => return Found::Usage(format!("no runtime can be had: {error}")),
         };
         let threads = self.threads.map_or_else(server::cores, usize::from);
-        let found = runtime.block_on(serve(&text, &self.config.config, threads));
+        let proving = if self.even_if_unproved { Proving::Reported } else { Proving::Required };
+        let found = runtime.block_on(serve(&text, &self.config.config, threads, proving));
         // Streams that were not given time to end are cut here, where their peers can see it.
         runtime.shutdown_background();
         found
@@ -58,7 +63,7 @@ pub(super) fn log_to_stderr() {
     let _ = tracing_subscriber::registry().with(lines).with(filter).with(ours).try_init();
 }
 
-async fn serve(text: &str, path: &Path, threads: usize) -> Found {
+async fn serve(text: &str, path: &Path, threads: usize, proving: Proving) -> Found {
     // Before the first word that it is there: a signal that comes then must not end the process.
     let (mut hangup, mut terminate, mut interrupt) = match signals() {
         Ok(signals) => signals,
@@ -67,7 +72,8 @@ async fn serve(text: &str, path: &Path, threads: usize) -> Found {
     let file = path.display().to_string();
     // A restart that forgot every pin would refuse every conversation.
     let unsaid = Store::Journal(JOURNAL_PATH.into());
-    let running = match Running::start_keeping(text, &file, Secrets::system(), threads, unsaid).await {
+    let secrets = Secrets::system();
+    let running = match Running::start_keeping(text, &file, secrets, threads, unsaid, proving).await {
         Ok(running) => running,
         Err(fault) => {
             say(&fault);
