@@ -3,7 +3,7 @@
 mod clouds;
 mod contract;
 mod listeners;
-mod naming;
+pub(crate) mod naming;
 mod pins;
 mod running;
 mod sigv4;

@@ -11,11 +11,13 @@ mod request;
 mod terms;
 mod text;
 
+use crate::cli::surfaces::words::condition;
 use crate::read::{Lent, Reader};
 use crate::recall::{Known, conclude, identify, in_particular};
 use crate::receive::{classified, fits, head_limits, known};
 use crate::refuse::Refusal;
-use endpoints::{EndpointTold, Retry};
+pub(crate) use endpoints::EndpointTold;
+use endpoints::Retry;
 use readings::{BandTold, ReadingTold};
 pub(crate) use request::Request;
 use riparian_config::{Grade, Mark, Socket, Timestamp};
@@ -106,6 +108,8 @@ pub(crate) struct Explanation {
 pub(crate) struct SignalTold {
     /// Where in the request: a pointer into its body, `path:`, `query:`, `header:` or `field:` and a name.
     pub(crate) at: String,
+    /// What was looked for there, in words.
+    pub(crate) when: String,
     /// The grade that it speaks of.
     pub(crate) grade: &'static str,
     /// Whether no other speaks of a higher one.
@@ -298,6 +302,7 @@ impl Explanation {
         self.signals = fired
             .map(|(_, signal)| SignalTold {
                 at: signal.at.to_string(),
+                when: condition(signal).replace('`', ""),
                 grade: signal.grade.as_str(),
                 decided: signal.grade == classified.grade,
                 handle: signal.handle.as_ref().map(ToString::to_string),

@@ -20,6 +20,7 @@ mod table;
 mod value;
 
 pub use fault::{OpenFault, StoreFault};
+pub(crate) use journal::{Census, census};
 
 use crate::credentials::Secrets;
 use crate::metrics::{Operation, PinMetrics};

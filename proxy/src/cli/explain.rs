@@ -1,7 +1,7 @@
 //! `riparian explain`: the decision that production would make, without sending anything; of one request at several moments and under
 //! several readings, too.
 
-mod compare;
+pub(super) mod compare;
 
 use super::loaded::{Loaded, instant, span};
 use super::{ConfigFile, Found};

@@ -13,6 +13,8 @@ pub(super) struct Loaded {
     pub(super) policy: Policy,
     /// As the proxy's log and metrics name it.
     pub(super) hash: String,
+    /// Whether the key of digests is the configuration's own, and could be had here.
+    pub(super) has_key: bool,
     /// What is enforced, and in what band, as the file has it.
     own: (usize, Band),
 }
@@ -27,10 +29,12 @@ impl Loaded {
         })?;
         let (hash, config) = (loaded.hash(), loaded.config);
         let own = (config.contract.enforced, config.contract.band);
-        let keys = keys.unwrap_or_else(|| key_of(&config));
+        let own_key = key_of(&config);
+        let has_key = own_key.is_some();
+        let keys = keys.or(own_key).unwrap_or_else(|| Keys::derive(b"explain"));
         let mut policy = Policy::compile(config, keys).map_err(Found::Usage)?;
         callers(&mut policy);
-        Ok(Self { policy, hash, own })
+        Ok(Self { policy, hash, has_key, own })
     }
 
     /// The number of the reading with this name.
@@ -92,10 +96,10 @@ fn callers(policy: &mut Policy) {
     }
 }
 
-/// The configured key where it can be had, so that digests match the log's; else one that is the same every time.
-fn key_of(config: &Config) -> Keys {
+/// The configured key where it can be had, so that digests match the log's; without it one that is the same every time will do.
+fn key_of(config: &Config) -> Option<Keys> {
     let secret = config.sessions.key.as_ref().and_then(|reference| Secrets::system().read(reference).ok());
-    Keys::derive(secret.as_deref().unwrap_or("explain").as_bytes())
+    secret.map(|secret| Keys::derive(secret.as_bytes()))
 }
 
 /// An instant as an argument or a parameter has it: RFC 3339, or a date for midnight UTC.

@@ -44,7 +44,7 @@ impl Explanation {
         for signal in &self.signals {
             let cites = signal.handle.as_ref().map_or(String::new(), |kind| format!(", cites a {kind}"));
             let decided = if signal.decided { ", which is the highest" } else { "" };
-            out.line("signal", format!("{}: {}{cites}{decided}", signal.at, signal.grade));
+            out.line("signal", format!("{}: {}{cites}{decided}", signal.when, signal.grade));
         }
         for cited in &self.cited {
             out.line("handle", format!("{} ({})", cited.handle, cited.kind));
