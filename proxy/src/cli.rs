@@ -8,6 +8,7 @@ mod diff;
 mod explain;
 pub(crate) mod loaded;
 mod prove;
+mod replay;
 mod run;
 mod schema;
 pub(crate) mod surfaces;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::Test),
     /// Which kinds of requests would two configurations send elsewhere, and how many live sessions does that touch?
     Diff(diff::Diff),
+    /// Which recorded decisions would come out otherwise under another contract, in requests and tokens?
+    Replay(replay::Replay),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Which API operations are known, what in them speaks of state, and how long their handles live?
@@ -76,6 +79,7 @@ impl Cli {
             Command::Prove(prove) => prove.run(),
             Command::Test(test) => test.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Replay(replay) => replay.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]

@@ -61,7 +61,8 @@ pub(super) fn settings(old: &Contract, new: &Contract) -> Vec<String> {
 /// A set of kinds in the making: each dimension is a set.
 #[derive(Clone, Debug)]
 struct Block {
-    surfaces: BTreeSet<String>,
+    /// The surfaces, each with the grades that its requests have.
+    surfaces: BTreeSet<(Grade, String)>,
     cover: Vec<String>,
     grades: BTreeSet<Grade>,
     classes: BTreeSet<(&'static str, &'static str)>,
@@ -88,6 +89,40 @@ impl Block {
         self.stretches.1 = self.stretches.1.max(other.stretches.1);
         self.terms_were.extend(other.terms_were);
         self.terms_are.extend(other.terms_are);
+    }
+
+    fn ids(&self) -> BTreeSet<&str> {
+        self.surfaces.iter().map(|(_, id)| id.as_str()).collect()
+    }
+
+    /// The surfaces on which there are requests of its sorts, changed or not, by grade.
+    fn there<'c>(&self, changes: &'c Changes) -> BTreeSet<(Grade, &'c str)> {
+        let sorts = changes.there.iter().filter(|((grade, sort), _)| {
+            self.grades.contains(grade)
+                && self.vendors.contains(&sort.vendor)
+                && self.models.contains(&sort.model)
+        });
+        sorts.flat_map(|((grade, _), ids)| ids.iter().map(|id| (*grade, id.as_str()))).collect()
+    }
+
+    /// Both in one, where all that its words then say is true: each of its surfaces changes in each of its grades that it has.
+    fn with(&self, other: &Self, changes: &Changes) -> Option<Self> {
+        let kept = |block: &Self| {
+            let Self { classes, vendors, models, callers, stretches, was, is, .. } = block.clone();
+            (classes, vendors, models, callers, stretches, was, is)
+        };
+        if kept(self) != kept(other) {
+            return None;
+        }
+        let mut both = self.clone();
+        both.take(other.clone());
+        let (ids, there) = (both.ids(), both.there(changes));
+        let is_changed = |(grade, id): &(Grade, &str)| both.surfaces.contains(&(*grade, (*id).to_owned()));
+        if !there.iter().filter(|(_, id)| ids.contains(id)).all(is_changed) {
+            return None;
+        }
+        let cover = cover(&ids, &there.iter().map(|(_, id)| *id).collect());
+        Some(Self { cover, ..both })
     }
 
     /// Everything but one dimension, and what it comes to.
@@ -123,6 +158,7 @@ pub(super) fn rows(changes: Changes) -> Vec<Row> {
         }
         blocks = joined.into_values().collect();
     }
+    let mut blocks = joined_in_pairs(blocks, &changes);
     blocks.sort_by_key(|block| (block.stretches, block.cover.clone(), block.grades.first().copied()));
     blocks.into_iter().map(|block| row(block, &changes)).collect()
 }
@@ -134,7 +170,7 @@ fn blocks(changes: &Changes) -> Vec<Block> {
     for ((grade, sort, caller, stretch, change), surfaces) in &changes.changed {
         let Change { was, is, terms_were, terms_are, classes } = change;
         let block = Block {
-            surfaces: surfaces.clone(),
+            surfaces: surfaces.iter().map(|id| (*grade, id.clone())).collect(),
             cover: Vec::new(),
             grades: [*grade].into(),
             classes: [*classes].into(),
@@ -153,7 +189,8 @@ fn blocks(changes: &Changes) -> Vec<Block> {
         }
     }
     let covered = blocks.into_iter().map(|((grade, sort, ..), mut block)| {
-        block.cover = cover(&block.surfaces, &changes.there[&(grade, sort.clone())]);
+        block.cover =
+            cover(&block.ids(), &changes.there[&(grade, sort.clone())].iter().map(String::as_str).collect());
         block
     });
     covered.collect()
@@ -183,13 +220,34 @@ fn joined_in_time(blocks: Vec<Block>) -> Vec<Block> {
     joined
 }
 
+/// More than that are not compared with each other.
+const PAIRED_MAX: usize = 256;
+
+/// Joins what differs both in its operations and in its grades, as far as it can be said in one.
+fn joined_in_pairs(mut blocks: Vec<Block>, changes: &Changes) -> Vec<Block> {
+    let mut at = 0;
+    while at < blocks.len() && blocks.len() <= PAIRED_MAX {
+        let joined =
+            (at + 1..blocks.len()).find_map(|other| Some((other, blocks[at].with(&blocks[other], changes)?)));
+        match joined {
+            Some((other, both)) => {
+                blocks.remove(other);
+                blocks[at] = both;
+                at = 0;
+            }
+            None => at += 1,
+        }
+    }
+    blocks
+}
+
 /// The fewest patterns that match `surfaces` and none of the others that are `there`.
-fn cover(surfaces: &BTreeSet<String>, there: &BTreeSet<String>) -> Vec<String> {
+fn cover(surfaces: &BTreeSet<&str>, there: &BTreeSet<&str>) -> Vec<String> {
     if surfaces.is_superset(there) {
         return vec!["every operation".to_owned()];
     }
     let mut patterns: Vec<String> = Vec::new();
-    for id in surfaces {
+    for &id in surfaces {
         let covered = |pattern: &String| {
             pattern.strip_suffix('*').map_or(pattern == id, |prefix| id.starts_with(prefix))
         };
@@ -201,8 +259,9 @@ fn cover(surfaces: &BTreeSet<String>, there: &BTreeSet<String>) -> Vec<String> {
             let below = || there.iter().filter(|other| other.starts_with(prefix));
             below().count() > 1 && below().all(|other| surfaces.contains(other))
         };
-        patterns
-            .push(prefixes.into_iter().find(whole).map_or_else(|| id.clone(), |prefix| format!("{prefix}*")));
+        patterns.push(
+            prefixes.into_iter().find(whole).map_or_else(|| id.to_owned(), |prefix| format!("{prefix}*")),
+        );
     }
     patterns
 }
@@ -223,7 +282,7 @@ fn row(block: Block, changes: &Changes) -> Row {
     let (from, ends) = (changes.stretches[block.stretches.0].0, changes.stretches[block.stretches.1].1);
     let (class_was, class_is): (BTreeSet<&str>, BTreeSet<&str>) = block.classes.iter().copied().unzip();
     Row {
-        operations: block.surfaces.len(),
+        operations: block.ids().len(),
         surfaces: block.cover,
         grades: block.grades.iter().map(|grade| grade.as_str()).collect(),
         class_was: class_was.into_iter().collect(),
