@@ -37,8 +37,19 @@ pub struct Proof {
     pub counts: Counts,
     /// What does not hold; none: it is proved.
     pub findings: Vec<Finding>,
-    /// Where the readings disagree, for each epoch and surface: from which grade on, and what each side says.
-    pub band: BTreeMap<(u32, usize), Disputed>,
+    /// Where the readings disagree: from which grade on, and what each side says.
+    pub band: BTreeMap<Dispute, Disputed>,
+}
+
+/// What readings disagree about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dispute {
+    /// In which epoch.
+    pub epoch: u32,
+    /// Only about calls that are made in the course of a session.
+    pub is_inner: bool,
+    /// The surface's number.
+    pub surface: usize,
 }
 
 /// How much a proof looked at.
@@ -150,7 +161,7 @@ struct Prover<'p> {
     found: BTreeMap<What, (u64, Vec<Example>)>,
     spoken: Vec<bool>,
     met: Vec<bool>,
-    band: BTreeMap<(u32, usize), Disputed>,
+    band: BTreeMap<Dispute, Disputed>,
     /// What was tried under every outage: both cells, the surface and the model.
     sound: HashSet<(usize, usize, usize, usize)>,
     pins: Pins<'p>,
@@ -262,7 +273,8 @@ impl<'p> Prover<'p> {
             Class::Stateful => (other.clouds, ruling.cell.clouds),
         };
         let disputed = Disputed { from: asked.grade, stateless, stateful };
-        let known = self.band.entry((ruling.epoch, surface)).or_insert(disputed);
+        let dispute = Dispute { epoch: ruling.epoch, is_inner: asked.is_inner, surface };
+        let known = self.band.entry(dispute).or_insert(disputed);
         if asked.grade < known.from {
             *known = disputed;
         }

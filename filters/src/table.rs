@@ -276,6 +276,13 @@ impl Table {
         self.spans.iter().find(|span| span.epoch > epoch).map(|span| span.from)
     }
 
+    /// When the terms in force at `now` came into force.
+    #[must_use]
+    pub fn boundary_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let (_, epoch) = self.epoch_at(now)?;
+        self.spans.iter().find(|span| span.epoch == epoch).map(|span| span.from).filter(|_| epoch > 0)
+    }
+
     /// Which epoch `now` is in, and the span.
     fn epoch_at(&self, now: Timestamp) -> Option<(usize, u32)> {
         let span = self.span(now).checked_sub(1)?;

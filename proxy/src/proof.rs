@@ -2,7 +2,7 @@
 
 use riparian_config::{Reading, Timestamp};
 use riparian_filters::policy::Policy;
-use riparian_filters::prove::{Disputed, Example, Finding, Proof, What, prove};
+use riparian_filters::prove::{Dispute, Disputed, Example, Finding, Proof, What, prove};
 use riparian_filters::table::CloudSet;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -127,14 +127,18 @@ pub(crate) fn clouds(policy: &Policy, set: CloudSet) -> String {
     if names.is_empty() { "nowhere".to_owned() } else { names.join(", ") }
 }
 
-/// The traffic on which the readings disagree: for each epoch, surfaces that are disputed in one way together.
-pub(crate) fn band(policy: &Policy, proof: &Proof) -> Vec<(u32, Disputed, Vec<String>)> {
-    let mut groups: Vec<(u32, Disputed, Vec<String>)> = Vec::new();
-    for ((epoch, number), disputed) in &proof.band {
-        let id = policy.surface(*number).id.to_string();
-        match groups.iter_mut().find(|(known, alike, _)| (known, alike) == (epoch, disputed)) {
+/// The traffic on which the readings disagree: for each epoch, surfaces that are disputed in one way together. The first of those is in
+/// the dispute.
+pub(crate) fn band(policy: &Policy, proof: &Proof) -> Vec<(Dispute, Disputed, Vec<String>)> {
+    let mut groups: Vec<(Dispute, Disputed, Vec<String>)> = Vec::new();
+    for (dispute, disputed) in &proof.band {
+        let id = policy.surface(dispute.surface).id.to_string();
+        let alike = |(known, alike, _): &&mut (Dispute, Disputed, Vec<String>)| {
+            (known.epoch, known.is_inner, &*alike) == (dispute.epoch, dispute.is_inner, disputed)
+        };
+        match groups.iter_mut().find(alike) {
             Some((.., ids)) => ids.push(id),
-            None => groups.push((*epoch, *disputed, vec![id])),
+            None => groups.push((*dispute, *disputed, vec![id])),
         }
     }
     groups

@@ -38,6 +38,8 @@ pub(super) struct Asked<'d> {
     pub(super) surface: Option<usize>,
     pub(super) grade: Grade,
     pub(super) classes: Classes,
+    /// Whether the readings only make that of it where it is made in the course of a session.
+    pub(super) is_inner: bool,
     pub(super) model: Option<&'d str>,
     pub(super) model_number: usize,
     pub(super) caller: Option<usize>,
@@ -108,7 +110,7 @@ impl Domain {
         let count = policy.config.surfaces.surfaces.len();
         for &(at, until) in &self.spans {
             for surface in (0..count).map(Some).chain([None]) {
-                for (grade, classes) in graded(policy, surface) {
+                for (grade, classes, is_inner) in graded(policy, surface) {
                     for (model_number, model) in self.models_of(policy, surface) {
                         let is_served = self.served[surface.unwrap_or(count)][model_number];
                         for &caller in &self.callers {
@@ -118,6 +120,7 @@ impl Domain {
                                 surface,
                                 grade,
                                 classes,
+                                is_inner,
                                 model,
                                 model_number,
                                 caller,
@@ -151,8 +154,8 @@ impl Domain {
     }
 }
 
-/// The grades that a request for an operation can have, and what the readings can make of each.
-fn graded(policy: &Policy, surface: Option<usize>) -> Vec<(Grade, Classes)> {
+/// The grades that a request for an operation can have, what the readings can make of each, and whether only inside a session.
+fn graded(policy: &Policy, surface: Option<usize>) -> Vec<(Grade, Classes, bool)> {
     let contract = &policy.config.contract;
     let mut grades: Vec<(Grade, u64)> = Vec::new();
     match surface.map(|number| policy.surface(number)) {
@@ -182,12 +185,16 @@ fn graded(policy: &Policy, surface: Option<usize>) -> Vec<(Grade, Classes)> {
     let inherits = contract.readings.iter().any(|reading| reading.inner_calls == InnerCalls::Inherit);
     let inner = std::iter::once(None).chain(Grade::ALL.into_iter().filter(|_| inherits).map(Some));
     let inner: Vec<Option<Grade>> = inner.collect();
-    let mut seen = HashSet::new();
-    let classed = grades.iter().flat_map(|(grade, fired)| {
-        inner.iter().map(|inner| (*grade, policy.classes(surface, *grade, *fired, *inner)))
-    });
-    let mut all: Vec<_> = classed.filter(|one| seen.insert(*one)).collect();
-    all.sort_by_key(|(grade, _)| *grade);
+    let mut all: Vec<(Grade, Classes, bool)> = Vec::new();
+    for inner in inner {
+        for (grade, fired) in &grades {
+            let classes = policy.classes(surface, *grade, *fired, inner);
+            if !all.iter().any(|(known, alike, _)| (known, alike) == (grade, &classes)) {
+                all.push((*grade, classes, inner.is_some()));
+            }
+        }
+    }
+    all.sort_by_key(|(grade, ..)| *grade);
     all
 }
 

@@ -50,9 +50,17 @@ impl<'p> Pins<'p> {
         stray
     }
 
+    /// Whether a request of this grade can cite anything that lives somewhere.
+    fn cites(&self, facts: &Facts<'_>) -> bool {
+        let Some(surface) = facts.surface.map(|number| self.policy.surface(number)) else { return false };
+        let mut signals = surface.signals.iter();
+        surface.path_handle.is_some()
+            || signals.any(|signal| signal.handle.is_some() && signal.grade <= facts.grade)
+    }
+
     /// Clouds where sessions of this kind may go on that the terms in force would not let begin there.
     pub(super) fn leased(&mut self, facts: &Facts<'_>, ruling: &Ruling<'_>) -> CloudSet {
-        if self.begun.is_empty() || facts.grade < Grade::Sealed || facts.grade == Grade::Unknown {
+        if self.begun.is_empty() || !self.cites(facts) {
             return CloudSet::NONE;
         }
         let key = (address(Some(ruling.cell)), address(ruling.other), facts.now, facts.surface, facts.grade);

@@ -64,12 +64,16 @@ fn print(policy: &Policy, proof: &Proof, file: &str, hash: &str, began: Instant)
     if !disputed.is_empty() {
         println!("the readings disagree (band: {}):", contract.band.as_str());
     }
-    for (epoch, disputed, surfaces) in disputed {
-        let from = policy.table.spans().find(|(_, number)| *number == epoch).map(|(from, _)| from);
-        let from = from.filter(|from| *from != Timestamp::MIN);
-        let when = from.map_or("until the first date".to_owned(), |from| format!("from {from}"));
+    for (dispute, disputed, surfaces) in disputed {
+        let spans = || policy.table.spans().filter(|(at, _)| !policy.table.is_at_boundary(*at));
+        let from = spans().find(|(_, number)| *number == dispute.epoch).map(|(from, _)| from);
+        let when = match from.and_then(|from| policy.table.boundary_before(from)) {
+            Some(from) => format!("from {from}"),
+            None => "until the first date".to_owned(),
+        };
         println!(
-            "  {when}, grade {} and above: stateless goes to {}, stateful to {}",
+            "  {when}{}, grade {} and above: stateless goes to {}, stateful to {}",
+            if dispute.is_inner { ", called inside a stateful session" } else { "" },
             disputed.from,
             proof::clouds(policy, disputed.stateless),
             proof::clouds(policy, disputed.stateful),

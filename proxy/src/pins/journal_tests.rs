@@ -20,7 +20,7 @@ fn born(number: u32) -> Born {
         endpoint: EndpointName::new("e").unwrap(),
         cloud: CloudName::new("c").unwrap(),
         session: SessionId::mint([1; 16]),
-        since: Timestamp::from_second(1).unwrap(),
+        since: riparian_config::Timestamp::from_second(1).unwrap(),
     };
     Born { key: PinKey::from_bytes(key), pin, life: Life::default() }
 }

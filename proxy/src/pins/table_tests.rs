@@ -30,7 +30,7 @@ fn born(number: u8, endpoint: &str, life: Life) -> Born {
         endpoint: EndpointName::new(endpoint).unwrap(),
         cloud: CloudName::new("c").unwrap(),
         session: SessionId::mint([1; 16]),
-        since: Timestamp::from_second(1).unwrap(),
+        since: riparian_config::Timestamp::from_second(1).unwrap(),
     };
     Born { key: key(number), pin, life }
 }
