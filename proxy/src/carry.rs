@@ -35,7 +35,7 @@ struct Settling<'h> {
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
         self.record.end_turn(&self.house.sessions);
-        settle(&self.record, &self.house);
+        settle(&self.record, self.house);
     }
 }
 

@@ -25,13 +25,16 @@ use riparian_filters::classify::{Classified, HandlePlace};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Reason, Verdict};
 use riparian_filters::head;
-use riparian_filters::identify::{LastTenant, PinKey, SessionId, SessionSource};
+use riparian_filters::identify::{LastTenant, PinKey, Session, SessionId, SessionSource};
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::Policy;
 use serde::Serialize;
 use std::time::Duration;
 use terms::{LeaseTold, TermNot, TermTold};
 pub(crate) use text::Verbosity;
+
+/// The session of a handle of which only its place is given.
+pub(crate) const NOBODYS: SessionId = SessionId::from_bytes([0; 16]);
 
 /// What stands in for the world around a request.
 pub(crate) struct World<'w> {
@@ -362,7 +365,8 @@ impl Explanation {
         self.vendor = decision.vendor.map(|vendor| policy.config.surfaces.vendors[vendor].name.to_string());
         self.tenant = Some(decision.tenant.to_string());
         // What would be minted cannot be foreseen.
-        let stays = decision.session.filter(|session| session.source != SessionSource::Minted);
+        let known = |session: &Session| session.source != SessionSource::Minted && session.id != NOBODYS;
+        let stays = decision.session.filter(known);
         self.session = stays.map(|session| session.id.to_string());
         self.session_from = decision.session.map(|session| session.source.as_str());
         let cells = terms::Cells::of(subject);

@@ -203,7 +203,7 @@ impl Front {
         let refusal = Refusal::with(fault.reason, fault.what);
         // The client may have gone meanwhile; then there is nobody to tell.
         let _ = refusal.send(&mut client, &record, Duration::from_secs(1)).await;
-        settle(&record, &house);
+        settle(&record, house);
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn band(policy: &Policy, proof: &Proof) -> Vec<(Dispute, Disputed, Ve
     for (dispute, disputed) in &proof.band {
         let id = policy.surface(dispute.surface).id.to_string();
         let alike = |(known, alike, _): &&mut (Dispute, Disputed, Vec<String>)| {
-            (known.epoch, known.is_inner, &*alike) == (dispute.epoch, dispute.is_inner, disputed)
+            (known.epoch, known.is_inner, alike) == (dispute.epoch, dispute.is_inner, disputed)
         };
         match groups.iter_mut().find(alike) {
             Some((.., ids)) => ids.push(id),

@@ -126,15 +126,31 @@ pub(crate) async fn recall(
     over: Option<Over<'_>>,
     moment: Moment<'_>,
 ) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
+    if cited.keys.is_empty() {
+        let socket = over.map(|over| over.lives);
+        let rested = |session| house.sessions.rested(session, Instant::now());
+        let decision = conclude(&snapshot.policy, classified, cited, &[], socket, rested, moment);
+        return Ok((decision, SmallVec::new()));
+    }
+    // In a box: a connection whose requests cite nothing has no room for it in its state.
+    Box::pin(recall_handles(house, snapshot, head, classified, cited, over, moment)).await
+}
+
+async fn recall_handles(
+    house: &Arc<House>,
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    classified: &Classified<'_>,
+    cited: &Cited,
+    over: Option<Over<'_>>,
+    moment: Moment<'_>,
+) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
     let policy = &snapshot.policy;
     let socket = over.map(|over| over.lives);
     let conclude = |known: &[Known]| {
         let rested = |session| house.sessions.rested(session, Instant::now());
         conclude(policy, classified, cited, known, socket, rested, moment)
     };
-    if cited.keys.is_empty() {
-        return Ok((conclude(&[]), SmallVec::new()));
-    }
     let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
     let mut known: SmallVec<[Known; 4]> =
         pins.iter().map(|pin| pin.as_ref().map(|pin| lives(policy, pin))).collect();

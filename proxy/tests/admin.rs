@@ -26,9 +26,10 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 30] = [
+const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
+    ("riparian_band_requests_total", "counter", &[]),
     ("riparian_config_info", "gauge", &["hash"]),
     ("riparian_config_last_reload_success", "gauge", &[]),
     ("riparian_config_loaded_timestamp_seconds", "gauge", &[]),
@@ -36,9 +37,12 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("riparian_connections_open", "gauge", &[]),
     ("riparian_decision_seconds", "histogram", &[]),
     ("riparian_endpoint_up", "gauge", &["cloud", "endpoint"]),
+    ("riparian_epoch", "gauge", &[]),
     ("riparian_first_byte_seconds", "histogram", &["cloud"]),
     ("riparian_handles_learned_total", "counter", &[]),
     ("riparian_held_bytes", "gauge", &[]),
+    ("riparian_leased_requests_total", "counter", &[]),
+    ("riparian_next_boundary_timestamp_seconds", "gauge", &[]),
     ("riparian_pins", "gauge", &[]),
     ("riparian_pins_breaker", "gauge", &[]),
     ("riparian_pins_evicted_total", "counter", &[]),
@@ -57,6 +61,7 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("riparian_sessions_multi_turn_total", "counter", &[]),
     ("riparian_sessions_single_turn_total", "counter", &[]),
     ("riparian_streams_open", "gauge", &[]),
+    ("riparian_terms_end_timestamp_seconds", "gauge", &[]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

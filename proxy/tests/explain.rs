@@ -338,6 +338,27 @@ fn one_request_at_three_dates_and_under_two_readings() {
 }
 
 #[test]
+fn the_readme_shows_what_explain_prints() {
+    let root = format!("{}/..", env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("turn.http").display().to_string();
+    std::fs::write(&path, TURN.replace("canary-key", "app")).unwrap();
+    let pin = ["--request", &path, "--pin", "resp_1=bedrock-use1"];
+    let (demo, dated) =
+        (format!("{root}/config/examples/demo.yaml"), format!("{root}/config/examples/dated.yaml"));
+    let one = [&["explain", "-c", &demo, "--at", "2026-11-21"][..], &pin].concat();
+    let dates = ["--at", "2025-11-15", "--at", "2026-03-15", "--at", "2026-05-01"];
+    let readings = ["--reading", "memory-is-state", "--reading", "every-call-is-a-call"];
+    let table = [&["explain", "-c", &dated][..], &pin, &dates, &readings].concat();
+    for arguments in [one, table] {
+        let (code, out, err) = run(&arguments);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(readme.contains(&out), "README.md shows, to the letter:\n{out}");
+    }
+}
+
+#[test]
 fn a_lease_is_told_with_the_term_that_it_lives_by() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -467,9 +488,11 @@ async fn the_curl_of_a_request_does_at_a_running_proxy_what_explain_says() {
         let (code, command, err) = run(&["explain", "-c", &config, "--request", &path, "--curl"]);
         assert_eq!((code, err.as_str()), (0, ""));
         assert!(!command.contains("Bearer"), "no credential: {command}");
+        // Too long for an argument of its own.
+        let script = file("script.sh", command.as_bytes());
         let mut shell = std::process::Command::new("sh");
         let output = tokio::task::spawn_blocking(move || {
-            shell.arg("-c").arg(&command).env("AUTHORIZATION", "Bearer canary-key").output().unwrap()
+            shell.arg(&script).env("AUTHORIZATION", "Bearer canary-key").output().unwrap()
         });
         let output = output.await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -74,7 +74,7 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 33] = [
+const FIELDS: [&str; 35] = [
     "attempts",
     "caller",
     "class",
@@ -88,6 +88,8 @@ const FIELDS: [&str; 33] = [
     "first_byte_us",
     "grade",
     "handles",
+    "in_band",
+    "lease",
     "method",
     "model",
     "outcome",

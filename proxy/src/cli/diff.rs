@@ -46,7 +46,7 @@ impl Diff {
         let old = read(&self.old, None)?;
         // Pins are known under the key of the configuration that they were made under, or else under the journal's own.
         let census = self.pins.as_deref().map(|path| {
-            census(path, old.has_key.then(|| old.policy.keys.clone()))
+            census(path, old.has_key.then_some(&old.policy.keys))
                 .map_err(|fault| Found::Usage(fault.to_string()))
         });
         let census = census.transpose()?;
@@ -54,7 +54,7 @@ impl Diff {
         let new = read(&self.new, Some(keys))?;
         let changes = space::changes(&old.policy, &new.policy).map_err(Found::Usage)?;
         let settings = words::settings(&old.policy.config.contract, &new.policy.config.contract);
-        let mut rows = words::rows(changes);
+        let mut rows = words::rows(&changes);
         if let Some(census) = &census {
             rows.iter_mut().for_each(|row| pins::count(row, census, &new.policy));
         }

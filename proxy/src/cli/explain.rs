@@ -6,11 +6,10 @@ pub(super) mod compare;
 use super::loaded::{Loaded, instant, span};
 use super::{ConfigFile, Found};
 use crate::explain::curl::curl;
-use crate::explain::{Explanation, Request, Verbosity, World, explain};
+use crate::explain::{Explanation, NOBODYS, Request, Verbosity, World, explain};
 use crate::recall::{Known, Lives};
 use compare::Compared;
 use riparian_config::{Grade, Timestamp};
-use riparian_filters::identify::SessionId;
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::EndpointId;
 use std::path::PathBuf;
@@ -148,7 +147,7 @@ impl Given {
     ) -> Explanation {
         let lives = |handle: &str, _| -> Known {
             let (_, owner) = self.pins.iter().find(|(pinned, _)| pinned == handle)?;
-            let (owner, session) = (Owner::Endpoint(*owner), SessionId::mint([0; 16]));
+            let (owner, session) = (Owner::Endpoint(*owner), NOBODYS);
             Some(Lives { owner, session, since: self.since.unwrap_or(at) })
         };
         let world = World {

@@ -83,7 +83,8 @@ impl Explanation {
             out.line("vendor", vendor);
         }
         if let Some(from) = self.session_from {
-            out.line("session", format!("{} (from {from})", self.session.as_deref().unwrap_or("a new one")));
+            let unnamed = if from == "minted" { "a new one" } else { "that of what it cites" };
+            out.line("session", format!("{} (from {from})", self.session.as_deref().unwrap_or(unnamed)));
         }
         if let (Some(parent), Some(grade)) = (&self.parent_session, self.parent_grade) {
             out.line("within", format!("the session {parent}, of grade {grade}"));

@@ -36,7 +36,12 @@ pub struct Process {
 
 impl Process {
     pub fn run(config: &Path) -> Self {
-        let arguments = ["run", "-c", config.to_str().unwrap(), "--threads", "2"];
+        Self::run_with(config, &[])
+    }
+
+    /// The same, with these arguments besides.
+    pub fn run_with(config: &Path, more: &[&str]) -> Self {
+        let arguments = [&["run", "-c", config.to_str().unwrap(), "--threads", "2"], more].concat();
         // Beside its configuration: what it keeps by default, it keeps where it runs.
         let mut command = riparian(&arguments);
         command.current_dir(config.parent().expect("a file is in a folder"));

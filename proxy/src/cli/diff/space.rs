@@ -161,7 +161,7 @@ pub(super) fn changes(old: &Policy, new: &Policy) -> Result<Changes, String> {
 }
 
 /// The new configuration's surfaces, and those that only the old one has.
-fn union<'c>([old, new]: [Vec<&'c Surface>; 2]) -> Vec<&'c Surface> {
+fn union([old, new]: [Vec<&Surface>; 2]) -> Vec<&Surface> {
     let known: HashSet<&str> = new.iter().map(|surface| surface.id.as_str()).collect();
     let gone = old.into_iter().filter(|surface| !known.contains(surface.id.as_str()));
     let mut all = new.clone();

@@ -145,8 +145,8 @@ impl Block {
 const JOINED: [usize; 5] = [0, 1, 2, 3, 4];
 
 /// Tells changes together, the earliest first.
-pub(super) fn rows(changes: Changes) -> Vec<Row> {
-    let mut blocks = joined_in_time(blocks(&changes));
+pub(super) fn rows(changes: &Changes) -> Vec<Row> {
+    let mut blocks = joined_in_time(blocks(changes));
     // Twice: what was joined in one dimension may be alike in an earlier one.
     for but in JOINED.into_iter().chain(JOINED) {
         let mut joined: BTreeMap<Vec<String>, Block> = BTreeMap::new();
@@ -158,15 +158,14 @@ pub(super) fn rows(changes: Changes) -> Vec<Row> {
         }
         blocks = joined.into_values().collect();
     }
-    let mut blocks = joined_in_pairs(blocks, &changes);
+    let mut blocks = joined_in_pairs(blocks, changes);
     blocks.sort_by_key(|block| (block.stretches, block.cover.clone(), block.grades.first().copied()));
-    blocks.into_iter().map(|block| row(block, &changes)).collect()
+    blocks.into_iter().map(|block| row(block, changes)).collect()
 }
 
 /// One for all surfaces of a grade, sort, caller and stretch that change alike.
 fn blocks(changes: &Changes) -> Vec<Block> {
-    let mut blocks: BTreeMap<(Grade, &Sort, usize, usize, &Goes, &Goes, (&str, &str)), Block> =
-        BTreeMap::new();
+    let mut blocks: BTreeMap<_, Block> = BTreeMap::new();
     for ((grade, sort, caller, stretch, change), surfaces) in &changes.changed {
         let Change { was, is, terms_were, terms_are, classes } = change;
         let block = Block {

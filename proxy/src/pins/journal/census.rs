@@ -22,7 +22,7 @@ pub(crate) struct Census {
 ///
 /// # Errors
 /// When there is none, a running proxy holds it, it is damaged, or it was written under another key.
-pub(crate) fn census(directory: &Path, keys: Option<Keys>) -> Result<Census, OpenFault> {
+pub(crate) fn census(directory: &Path, keys: Option<&Keys>) -> Result<Census, OpenFault> {
     let path = directory.join(NAME);
     let fault = |failed: Failed| match failed {
         Failed::Taken => OpenFault::Directory(
@@ -33,11 +33,11 @@ pub(crate) fn census(directory: &Path, keys: Option<Keys>) -> Result<Census, Ope
         Failed::Damaged(what) => OpenFault::Damaged(path.clone(), what),
     };
     let read = guarded(|| match Builder::new().open_read_only(&path) {
-        Ok(database) => living(&database, keys.clone()),
+        Ok(database) => living(&database, keys),
         // It was not closed: a kill, or a copy of what is in use. What is wrong is put right in a copy of our own.
         Err(redb::DatabaseError::RepairAborted) => {
             let copy = Copy::of(&path)?;
-            living(&Database::open(copy.file()).map_err(Failed::from)?, keys.clone())
+            living(&Database::open(copy.file()).map_err(Failed::from)?, keys)
         }
         Err(error) => Err(error.into()),
     });
@@ -45,9 +45,9 @@ pub(crate) fn census(directory: &Path, keys: Option<Keys>) -> Result<Census, Ope
 }
 
 /// `None` when it was written under another key.
-fn living(database: &impl ReadableDatabase, keys: Option<Keys>) -> Result<Option<Census>, Failed> {
+fn living(database: &impl ReadableDatabase, keys: Option<&Keys>) -> Result<Option<Census>, Failed> {
     let keys = match (keys, fact(database, KEY)?) {
-        (Some(keys), _) => keys,
+        (Some(keys), _) => keys.clone(),
         (None, Some(own)) => {
             Keys::new(<[u8; 32]>::try_from(own).map_err(|_| damaged("its key has not 32 bytes"))?)
         }
