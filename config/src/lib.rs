@@ -82,6 +82,7 @@ mod telemetry;
 mod tenant;
 mod tree;
 mod url;
+mod witness;
 
 pub use cases::*;
 pub use cloud::*;
@@ -99,6 +100,7 @@ pub use session::*;
 pub use surface::*;
 pub use telemetry::*;
 pub use tenant::*;
+pub use witness::*;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]

@@ -40,6 +40,8 @@ pub struct Born {
     pub kind: Namespace,
     /// It lives although the answer says that it was not stored, and whatever the request's grade is.
     pub always: bool,
+    /// It is a blob, and what is told of it is its digest.
+    pub sealed: bool,
     take: Take,
 }
 
@@ -75,7 +77,12 @@ impl Answer {
             births: surface
                 .births
                 .iter()
-                .map(|birth| Born { kind: birth.handle.clone(), always: birth.always, take: birth.take })
+                .map(|birth| Born {
+                    kind: birth.handle.clone(),
+                    always: birth.always,
+                    sealed: Captures::of(&birth.handle, all) == Captures::Digest,
+                    take: birth.take,
+                })
                 .collect(),
             expires: surface.expires.iter().map(|expiry| expiry.handle.clone()).collect(),
             stored: surface.stored.as_ref().map(|_| surface.births.len() + surface.expires.len()),
@@ -115,6 +122,9 @@ impl Answer {
 pub enum Learned<'a> {
     /// A handle was born.
     Born(&'a Born, &'a str),
+    /// A handle ends in these bytes, with the closing quote at this offset, be it the first time or not: the place where a seal goes.
+    /// Once for each document and place in it; told before its birth is, and not of an AWS event stream that is fed as it came.
+    Ends(&'a Born, &'a str, usize),
     /// A handle of this kind is good until then, in RFC 3339.
     Expires(&'a Namespace, &'a str),
     /// The answer says that it was not stored: its handles lead nowhere, but for those that always do.
@@ -172,6 +182,22 @@ struct Told {
     handles: SmallVec<[u64; 8]>,
 }
 
+/// Where a piece of a document stands in the bytes that came.
+#[derive(Clone, Copy)]
+struct Placed {
+    at: usize,
+    /// Bytes of the document before it.
+    before: u64,
+}
+
+impl Placed {
+    /// The closing quote of what ends at `end` of the document.
+    fn of(self, end: u64) -> Option<usize> {
+        let quote = end.checked_sub(self.before + 1)?;
+        Some(self.at + usize::try_from(quote).ok()?)
+    }
+}
+
 impl Learner {
     /// Begins with an answer of this content type; `None` when that is neither JSON nor a stream of events.
     #[must_use]
@@ -196,6 +222,12 @@ impl Learner {
         Self { form: Form::Messages(Pieces::new(&answer.socket)), told: Told::default() }
     }
 
+    /// Begins with an AWS event stream whose payloads, whole and unwrapped, are fed one by one, each ended as a socket's message is.
+    #[must_use]
+    pub fn payloads(answer: &Answer) -> Self {
+        Self { form: Form::Messages(Pieces::new(&answer.event)), told: Told::default() }
+    }
+
     /// Reads the next piece; `tell` hears of what was learned, before this returns. `answer` is always the same.
     ///
     /// # Errors
@@ -210,14 +242,20 @@ impl Learner {
         let result = match &mut self.form {
             Form::Done => Ok(()),
             Form::Json(scanner) => {
+                let place = Some(Placed { at: 0, before: scanner.fed_bytes() });
                 let result = scanner.feed(bytes);
-                told.tell(answer, scanner, &mut tell);
+                told.tell(answer, scanner, place, &mut tell);
                 result.map_err(Unreadable::Json)
             }
             Form::Events(splitter, pieces) => {
+                let base = bytes.as_ptr().addr();
                 splitter.feed(bytes, |piece| match piece {
-                    Piece::Data(data) => pieces.feed(answer, data, told, &mut tell),
-                    Piece::NewLine => pieces.feed(answer, b"\n", told, &mut tell),
+                    Piece::Data(data) => {
+                        // What is handed on is a part of what came.
+                        let at = data.as_ptr().addr() - base;
+                        pieces.feed(answer, (data, Some(at)), told, &mut tell);
+                    }
+                    Piece::NewLine => pieces.feed(answer, (b"\n", None), told, &mut tell),
                     Piece::End => pieces.end(told),
                 });
                 Ok(())
@@ -227,17 +265,18 @@ impl Learner {
                     eventstream::Piece::Begin(_) => {}
                     // What is wrapped and no base64 is passed over like any other event that is no JSON.
                     eventstream::Piece::Payload(payload) => {
-                        let _ = unwrapper.feed(payload, |inner| pieces.feed(answer, inner, told, &mut tell));
+                        let _ = unwrapper
+                            .feed(payload, |inner| pieces.feed(answer, (inner, None), told, &mut tell));
                     }
                     eventstream::Piece::End => {
-                        let _ = unwrapper.end(|inner| pieces.feed(answer, inner, told, &mut tell));
+                        let _ = unwrapper.end(|inner| pieces.feed(answer, (inner, None), told, &mut tell));
                         pieces.end(told);
                     }
                 });
                 fed.map_err(Unreadable::Frames)
             }
             Form::Messages(pieces) => {
-                pieces.feed(answer, bytes, told, &mut tell);
+                pieces.feed(answer, (bytes, Some(0)), told, &mut tell);
                 Ok(())
             }
         };
@@ -262,10 +301,18 @@ impl Pieces {
     }
 
     /// `[DONE]` and the like are no JSON; the event is passed over.
-    fn feed(&mut self, answer: &Answer, bytes: &[u8], told: &mut Told, tell: &mut impl FnMut(Learned<'_>)) {
+    /// `at` is where the bytes stand in those that came, if they do.
+    fn feed(
+        &mut self,
+        answer: &Answer,
+        (bytes, at): (&[u8], Option<usize>),
+        told: &mut Told,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
         if self.readable {
+            let place = at.map(|at| Placed { at, before: self.scanner.fed_bytes() });
             self.readable = self.scanner.feed(bytes).is_ok();
-            told.tell(answer, &self.scanner, tell);
+            told.tell(answer, &self.scanner, place, tell);
         }
     }
 
@@ -277,10 +324,22 @@ impl Pieces {
 }
 
 impl Told {
-    fn tell(&mut self, answer: &Answer, scanner: &Scanner<Arc<Watch>>, tell: &mut impl FnMut(Learned<'_>)) {
+    fn tell(
+        &mut self,
+        answer: &Answer,
+        scanner: &Scanner<Arc<Watch>>,
+        place: Option<Placed>,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
         let signals = scanner.signals();
-        for (slot, value) in signals.captures().skip(self.captures) {
+        for (slot, value, end) in signals.captures_with_ends().skip(self.captures) {
             self.captures += 1;
+            if let (Some(born), Some(place)) = (answer.births.get(slot), place)
+                && let Some(quote) = place.of(end)
+                && !value.is_empty()
+            {
+                tell(Learned::Ends(born, born.take.of(value), quote));
+            }
             if !self.is_new(slot, value) {
                 continue;
             }

@@ -118,7 +118,7 @@ fn from_the_body_to_the_endpoints_nothing_is_allocated() {
                         let decision = decide(
                             &policy,
                             &classified,
-                            &Asker { tenant, caller: None, named: named, inner: None, narrow: None },
+                            &Asker { tenant, caller: None, named, inner: None, narrow: None },
                             recalled,
                             moment,
                         );

@@ -8,10 +8,12 @@ use crate::pins::Born;
 use crate::recall::{life, pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
+use crate::seals::Sealing;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use riparian_config::{Grade, Namespace, Timestamp};
+use riparian_filters::eventstream::Rewriter;
 use riparian_filters::identify::{PinKey, Tenant};
-use riparian_filters::learn::{Answer, Learned, Learner};
+use riparian_filters::learn::{self, Answer, Learned, Learner};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub(crate) async fn observe(
     record: &Record,
     response: &AnswerHead,
     without_body: bool,
+    mut seals: Option<&mut Sealing>,
 ) -> Option<Observer> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
@@ -86,6 +89,9 @@ pub(crate) async fn observe(
     let mut births = Births::new();
     for (born, value) in answer.in_head(text) {
         births.extend(birth(record, &born.kind, value));
+        if let Some(seals) = &mut seals {
+            seals.born(record, born, value, None);
+        }
     }
     learn(house, record, &births).await;
     if without_body || !answer.has_body_births() {
@@ -93,6 +99,12 @@ pub(crate) async fn observe(
     }
     let plain =
         text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let kind = text(CONTENT_TYPE.as_str()).unwrap_or("");
+    if let Some(seals) = seals.filter(|_| plain && kind.starts_with("application/vnd.amazon.eventstream")) {
+        seals.frames = Some(Rewriter::default());
+        let (born, not_stored) = (SmallVec::new(), keeps_nothing(record));
+        return Some(Observer { learner: Learner::payloads(answer), born, not_stored, own: None });
+    }
     let learner = plain.then(|| Learner::new(answer, text(CONTENT_TYPE.as_str())?)).flatten();
     if learner.is_none() && births.is_empty() && record.grade() >= Grade::Creates {
         house.metrics.answers_unread.increment(1);
@@ -109,27 +121,71 @@ fn keeps_nothing(record: &Record) -> bool {
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned.
-    pub(crate) async fn feed(&mut self, house: &Arc<House>, record: &Record, bytes: &[u8]) {
+    pub(crate) async fn feed(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        bytes: &[u8],
+        seals: Option<&mut Sealing>,
+    ) {
         let policy = &record.snapshot.policy;
         let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
-        let births = self.read(house, record, answer, bytes);
+        let births = self.read(house, record, answer, bytes, seals);
         if !births.is_empty() {
             learn(house, record, &births).await;
         }
     }
 
-    fn read(&mut self, house: &Arc<House>, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
+    /// What the next bytes of an AWS event stream become with their seals.
+    pub(crate) fn rewrite(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        bytes: &[u8],
+        seals: &mut Sealing,
+    ) -> Vec<u8> {
+        let policy = &record.snapshot.policy;
+        let answer = record.surface.and_then(|surface| policy.answer(surface));
+        let answer = answer.expect("what is observed has births");
+        let mut frames = seals.frames.take().unwrap_or_default();
+        let mut out = Vec::with_capacity(bytes.len() + 256);
+        frames.feed(bytes, &mut out, |payload| {
+            let births = self.read(house, record, answer, payload, Some(seals));
+            house.metrics.handles_learned.increment(births.len() as u64);
+            let sealed = seals.apply(payload);
+            self.learner.end_of_message();
+            seals.end_of_message();
+            sealed
+        });
+        seals.frames = Some(frames);
+        out
+    }
+
+    fn read(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        answer: &Answer,
+        bytes: &[u8],
+        mut seals: Option<&mut Sealing>,
+    ) -> Births {
         let mut births = Births::new();
         let grade = record.grade();
         let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
         let keeps_nothing = *not_stored;
+        let lives = |due: &learn::Born| due.always || !(keeps_nothing || grade < Grade::Creates);
         let mut kinds: SmallVec<[Namespace; 4]> = SmallVec::new();
         let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
         let fed = self.learner.feed(answer, bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
             Learned::Expires(kind, text) => until.extend(left(text).map(|left| (kind.clone(), left))),
+            Learned::Ends(due, handle, quote) => {
+                if let Some(seals) = seals.as_mut().filter(|_| lives(due)) {
+                    seals.born(record, due, handle, Some(quote));
+                }
+            }
             Learned::Born(due, handle) => {
-                let lives = due.always || !(keeps_nothing || grade < Grade::Creates);
+                let lives = lives(due);
                 if !lives && own.is_none() {
                     return;
                 }
@@ -184,7 +240,7 @@ impl Observer {
 }
 
 /// A handle that this request's endpoint has made for its tenant.
-fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
+pub(crate) fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
     let (decision, endpoint) = (record.decision.as_ref()?, record.endpoint?);
     let policy = &record.snapshot.policy;
     // What a request of no session leaves behind is a session of its own.

@@ -74,7 +74,7 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 35] = [
+const FIELDS: &[&str] = &[
     "attempts",
     "caller",
     "class",
