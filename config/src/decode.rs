@@ -5,7 +5,7 @@ mod contract;
 mod ledger;
 mod listeners;
 mod meter;
-mod naming;
+pub(crate) mod naming;
 mod pins;
 mod running;
 mod sigv4;

@@ -57,6 +57,7 @@
 //! One table (`sections.rs`) says which keys there are, what each is, and what an absent one means. The decoder reads it,
 //! and [`schema()`] prints it as JSON Schema. The API operations are data too: [`Surfaces::built_in`].
 
+mod cases;
 mod cloud;
 mod contract;
 mod decode;
@@ -86,6 +87,7 @@ mod url;
 mod usage;
 mod witness;
 
+pub use cases::*;
 pub use cloud::*;
 pub use contract::*;
 pub use fault::{Fault, Faults, Place};

@@ -120,6 +120,7 @@ fn of_kind(kind: &Kind, sections: &mut Map<String, Value>) -> Value {
         Kind::Words(value) => {
             json!({ "type": "object", "additionalProperties": { "enum": value }, "minProperties": 1 })
         }
+        Kind::Json => json!({ "type": ["object", "string"] }),
         Kind::In(section) => by_reference(section, sections),
         Kind::WordOr(words, section) => {
             json!({ "anyOf": [{ "enum": words }, by_reference(section, sections)] })

@@ -3,6 +3,7 @@
 //! To add a key, add its row here and read it in `decode`; the fault for unknown keys, the suggestions and the JSON
 //! Schema follow.
 
+mod cases;
 mod clouds;
 mod contract;
 mod ledger;
@@ -12,6 +13,7 @@ mod running;
 use crate::table::Kind::{Address, Flag, In, List, Map, Name, Path, Span, Version, Word};
 use crate::table::Need::{Default, Optional, Required};
 use crate::table::{Field, Kind, Need, Rule, Section};
+pub(crate) use cases::*;
 pub(crate) use clouds::*;
 pub(crate) use contract::*;
 pub(crate) use ledger::*;

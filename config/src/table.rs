@@ -96,6 +96,8 @@ pub(crate) enum Kind {
     Models,
     /// Under names of some sort, each one of these words.
     Words(&'static [&'static str]),
+    /// A map that is written down as JSON, or text.
+    Json,
     /// A section.
     In(&'static Section),
     /// A word of a few, or a section.
@@ -137,6 +139,7 @@ impl Kind {
             Self::Pointer => "a pointer into a body".to_owned(),
             Self::Many(kind) => format!("{}, or a list of such", kind.words()),
             Self::List(_) => "a list".to_owned(),
+            Self::Json => "a map, or text in quotes".to_owned(),
             Self::Map(_) | Self::Models | Self::Words(_) | Self::In(_) => "a map".to_owned(),
             Self::WordOr(words, section) => {
                 let keys = section.fields.iter().map(|field| field.key).collect::<Vec<_>>();

@@ -1,4 +1,6 @@
-//! The operators' listener: `/livez`, `/readyz`, `/metrics`. Read-only, and no secret is in anything it shows.
+//! The operators' listener: `/livez`, `/readyz`, `/metrics`, `/explain`. Read-only, and no secret is in anything it shows.
+
+mod explain;
 
 use crate::house::House;
 use crate::terms;
@@ -34,9 +36,11 @@ pub(crate) async fn serve(house: Arc<House>, listener: TcpListener) {
         };
         let house = Arc::clone(&house);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let answer = answer(&house, &request);
-                async move { Ok::<_, Infallible>(answer) }
+            let service = service_fn(|request: Request<Incoming>| async {
+                Ok::<_, Infallible>(match request.uri().path() {
+                    "/explain" => explain::answer(&house, request).await,
+                    _ => answer(&house, &request),
+                })
             });
             // What goes wrong between us and a scraper is the scraper's to report.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -68,7 +72,7 @@ fn answer(house: &House, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "known: /livez /readyz /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "known: /livez /readyz /metrics /explain\n"),
     }
 }
 

@@ -1,14 +1,19 @@
 //! The command line. Exit codes: 0 fine, 1 findings (a fault, a refusal under `--expect-allowed`), 2 usage.
 
+mod bare;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod explain;
 mod ledger;
+pub(crate) mod loaded;
 mod prove;
+mod replay;
 mod run;
 mod schema;
-mod surfaces;
+pub(crate) mod surfaces;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -35,6 +40,12 @@ enum Command {
     /// What can this contract do, and what can it not, over every request that there can be and whatever is down? A counterexample is
     /// a curl.
     Prove(prove::Prove),
+    /// Do the named cases of a file still come out as they are written?
+    Test(test::Test),
+    /// Which kinds of requests would two configurations send elsewhere, and how many live sessions does that touch?
+    Diff(diff::Diff),
+    /// Which recorded decisions would come out otherwise under another contract, in requests and tokens?
+    Replay(replay::Replay),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Which API operations are known, what in them speaks of state, and how long their handles live?
@@ -70,6 +81,9 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Ledger(ledger) => ledger.run(),
             Command::Prove(prove) => prove.run(),
+            Command::Test(test) => test.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Replay(replay) => replay.run(),
             Command::Schema => schema::run(),
             Command::Surfaces(surfaces) => surfaces.run(),
             #[cfg(feature = "demo")]

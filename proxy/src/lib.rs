@@ -39,6 +39,7 @@ mod carry;
 pub mod cli;
 pub mod credentials;
 pub mod endpoints;
+mod explain;
 pub mod front;
 pub mod gate;
 pub mod house;

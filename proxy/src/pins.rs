@@ -22,6 +22,7 @@ mod table;
 mod value;
 
 pub use fault::{OpenFault, StoreFault};
+pub(crate) use journal::{Census, census};
 
 use crate::credentials::Secrets;
 use crate::metrics::{Operation, PinMetrics};
@@ -172,6 +173,18 @@ impl PinStore {
             Answering::Nobody => return Ok(SmallVec::from_elem(None, keys.len())),
         };
         self.counted(Operation::Recall, recalled)
+    }
+
+    /// The same, for whoever only looks: no life is renewed and nothing is counted.
+    ///
+    /// # Errors
+    /// When the store cannot say, also of one of them.
+    pub async fn peek(&self, keys: &[PinKey]) -> Result<Recalled, StoreFault> {
+        match self.answering() {
+            Answering::Table(table) => Ok(keys.iter().map(|key| table.peek(*key, table.now())).collect()),
+            Answering::Redis(redis) => Box::pin(redis.peek(keys)).await,
+            Answering::Nobody => Ok(SmallVec::from_elem(None, keys.len())),
+        }
     }
 
     /// Remembers where handles of `tenant` live, and returns how many were new; a known, living one keeps its first owner.

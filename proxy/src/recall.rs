@@ -241,7 +241,7 @@ pub(crate) fn unavailable(fault: &crate::pins::StoreFault) -> Reason {
     Reason::PinsUnavailable
 }
 
-fn lives(policy: &Policy, pin: &Pin) -> Lives {
+pub(crate) fn lives(policy: &Policy, pin: &Pin) -> Lives {
     Lives { owner: owner(policy, pin), session: pin.session, since: pin.since }
 }
 

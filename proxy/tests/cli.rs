@@ -33,6 +33,7 @@ fn check_says_right_or_everything_that_is_wrong() {
     for entry in std::fs::read_dir(Path::new(&example("")).canonicalize().unwrap()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
+            // What the examples include, and their cases.
             continue;
         }
         let (code, out, err) = run(&["check", "-c", path.to_str().unwrap()]);

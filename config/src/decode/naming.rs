@@ -49,7 +49,7 @@ pub(super) fn name_at<T>(
 }
 
 /// The names under `key`, each of which must be one of `known`; `what` says what they are names of.
-pub(super) fn known_names<T>(
+pub(crate) fn known_names<T>(
     fields: &Fields<'_>,
     key: &str,
     known: &[&str],
@@ -69,7 +69,7 @@ pub(super) fn known_names<T>(
 }
 
 /// Reports a name that stands for nothing.
-pub(super) fn unknown(spot: Spot<'_>, known: &[&str], what: &str, found: &mut Found) {
+pub(crate) fn unknown(spot: Spot<'_>, known: &[&str], what: &str, found: &mut Found) {
     let why = match known {
         [] => format!("there is no {what} in this file"),
         _ => format!("known here: {}", quoted(known)),

@@ -82,6 +82,12 @@ impl Callers {
         self.refuses
     }
 
+    /// The tenant of the caller with this number.
+    #[must_use]
+    pub fn of(&self, number: CallerNumber) -> Tenant {
+        self.tenant(number)
+    }
+
     /// The tenant of a named caller.
     pub(super) fn tenant(&self, number: CallerNumber) -> Tenant {
         self.tenants[number]

@@ -1,28 +1,19 @@
-//! `riparian explain`: the decision that production would make, without sending anything.
-//!
-//! The request is read by the same reader, judged by the same function and refused in the same words as a live one; only the
-//! clock, the pins and the health of endpoints come from the command line.
+//! `riparian explain`: the decision that production would make, without sending anything; of one request at several moments and under
+//! several readings, too.
 
-mod request;
-mod show;
+pub(super) mod compare;
 
-use super::{ConfigFile, Found, text};
-use crate::credentials::Secrets;
-use crate::read::{Lent, Reader};
-use crate::recall::{Known, Lives, conclude, identify, in_particular};
-use crate::receive::{classified, fits, head_limits, known};
-use crate::refuse::Refusal;
-use crate::server::beside;
-use request::Request;
-use riparian_config::{Config, EndpointName, Grade, Socket, Timestamp};
-use riparian_filters::decide::Moment;
-use riparian_filters::decision::{Decision, Verdict};
-use riparian_filters::head;
-use riparian_filters::identify::{Keys, LastTenant, SessionId};
+use super::loaded::{Loaded, instant, span};
+use super::{ConfigFile, Found};
+use crate::explain::curl::curl;
+use crate::explain::{Explanation, NOBODYS, Request, Verbosity, World, explain};
+use crate::recall::{Known, Lives};
+use compare::Compared;
+use riparian_config::{Grade, Timestamp};
 use riparian_filters::judge::{HealthView, Owner};
-use riparian_filters::policy::{EndpointId, Policy};
-use riparian_filters::table::CloudSet;
+use riparian_filters::policy::EndpointId;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
@@ -31,15 +22,33 @@ pub(super) struct Explain {
     /// A file with a raw HTTP/1.1 request; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
-    /// Explain as of this instant (RFC 3339, or a date for midnight UTC). Default: now.
+    /// Explain as of this instant (RFC 3339, or a date for midnight UTC). Default: now. With several, a table of them.
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
-    at: Option<Timestamp>,
+    at: Vec<Timestamp>,
+    /// Explain as if this reading alone were in force, without a band. With several, a table of them.
+    #[arg(long, value_name = "NAME")]
+    reading: Vec<String>,
     /// Explain as if this handle lived at this endpoint. Others are unknown. Can be given many times.
     #[arg(long = "pin", value_name = "HANDLE=ENDPOINT", value_parser = pin)]
     pins: Vec<(String, String)>,
+    /// When the terms last allowed what is pinned to be where it is. Default: the instant that is explained.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    since: Option<Timestamp>,
+    /// How long the session has rested. Default: since then.
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    rested: Option<Duration>,
     /// Explain as if this endpoint were down. Can be given many times.
     #[arg(long = "down", value_name = "ENDPOINT")]
     down: Vec<String>,
+    /// Explain as if this caller of `tenants` asked, whatever credential is in the request.
+    #[arg(long, value_name = "NAME")]
+    caller: Option<String>,
+    /// Also say of each term that does not speak of the request which of its conditions does not hold.
+    #[arg(long)]
+    why_not: bool,
+    /// Print the `curl` that sends this request to the first listener of a running proxy, and nothing else.
+    #[arg(long)]
+    curl: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -48,17 +57,10 @@ pub(super) struct Explain {
     expect_allowed: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Format {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
     Text,
     Json,
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let date = || text.len() == 10 && text.as_bytes()[4] == b'-';
-    let full = if date() { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    full.parse()
-        .map_err(|_| "write an instant such as 2026-02-27T00:00:00Z, or a date such as 2026-02-27".to_owned())
 }
 
 fn pin(text: &str) -> Result<(String, String), String> {
@@ -66,16 +68,6 @@ fn pin(text: &str) -> Result<(String, String), String> {
     let (handle, endpoint) =
         text.rsplit_once('=').ok_or("write HANDLE=ENDPOINT, such as resp_1=azure-eastus2")?;
     Ok((handle.to_owned(), endpoint.to_owned()))
-}
-
-/// All that can be said of a request.
-struct Explanation {
-    surface: Option<String>,
-    model: Option<String>,
-    handles: Vec<(String, String)>,
-    decision: Option<Decision>,
-    refusal: Option<Refusal>,
-    at: Timestamp,
 }
 
 impl Explain {
@@ -86,133 +78,86 @@ impl Explain {
     }
 
     fn explain(self) -> Result<Found, Found> {
-        let text = text(&self.config)?;
-        let file = self.config.config.display().to_string();
-        let config = Config::parse_with(&text, &file, &beside(&file)).map_err(|faults| {
-            eprint!("{faults}");
-            Found::Something
-        })?;
-        let keys = keys(&config);
-        let mut policy = Policy::compile(config, keys).map_err(Found::Usage)?;
-        callers(&mut policy);
-        let request = Request::read(&self.request).map_err(Found::Usage)?;
-        let pins = self.owners(&policy)?;
-        let down = self.down(&policy)?;
-        let at = self.at.unwrap_or_else(Timestamp::now);
-        let mut explanation =
-            Explanation { surface: None, model: None, handles: vec![], decision: None, refusal: None, at };
-        if let Err(refusal) = explain(&policy, &request, &pins, &down, &mut explanation) {
-            explanation.refusal = Some(refusal);
+        let mut loaded = Loaded::read(&self.config, None)?;
+        let mut request = Request::read(&self.request).map_err(Found::Usage)?;
+        if self.curl {
+            let listener = loaded.policy.config.listeners.first().expect("there is at least one");
+            println!("{}", curl(&request, listener));
+            return Ok(Found::Nothing);
         }
-        match self.format {
-            Format::Text => print!("{}", show::text(&policy, &explanation)),
-            Format::Json => println!("{:#}", show::json(&policy, &explanation)),
+        if let Some(caller) = &self.caller {
+            request.comes_from(&loaded.caller(caller)?);
         }
-        let refused = explanation.refusal.is_some();
+        let given = Given {
+            pins: self.owners(&loaded)?,
+            since: self.since,
+            rested: self.rested,
+            down: loaded.down(&self.down)?,
+        };
+        let moments = if self.at.is_empty() { vec![Timestamp::now()] } else { self.at.clone() };
+        let mut readings: Vec<Option<usize>> =
+            self.reading.iter().map(|name| loaded.reading(name).map(Some)).collect::<Result<_, _>>()?;
+        if readings.len() != 1 {
+            // Beside the parties' readings stands what becomes of the request.
+            readings.insert(0, None);
+        }
+        let mut all = Vec::new();
+        for at in &moments {
+            for reading in &readings {
+                let name =
+                    reading.map(|number| loaded.policy.config.contract.readings[number].name.to_string());
+                let explanation = given.explain(&mut loaded, &request, *at, *reading);
+                all.push(Compared { under: name, explanation });
+            }
+        }
+        let refused = all.iter().any(|compared| !compared.explanation.allows());
+        match (self.format, &all[..]) {
+            (Format::Text, [one]) => {
+                print!("{}", one.explanation.text(Verbosity { why_not: self.why_not }));
+            }
+            (Format::Json, [one]) => println!("{:#}", one.explanation.json()),
+            (Format::Text, all) => print!("{}", compare::text(all)),
+            (Format::Json, all) => println!("{:#}", compare::json(all)),
+        }
         Ok(if refused && self.expect_allowed { Found::Something } else { Found::Nothing })
     }
 
-    fn owners(&self, policy: &Policy) -> Result<Vec<(String, EndpointId)>, Found> {
-        self.pins.iter().map(|(handle, name)| Ok((handle.clone(), endpoint(policy, name)?))).collect()
-    }
-
-    fn down(&self, policy: &Policy) -> Result<Vec<u64>, Found> {
-        let mut words = vec![0; policy.places().len().div_ceil(64)];
-        for name in &self.down {
-            let at = usize::from(endpoint(policy, name)?.0);
-            words[at / 64] |= 1 << (at % 64);
-        }
-        Ok(words)
+    fn owners(&self, loaded: &Loaded) -> Result<Vec<(String, EndpointId)>, Found> {
+        self.pins.iter().map(|(handle, name)| Ok((handle.clone(), loaded.endpoint(name)?))).collect()
     }
 }
 
-fn endpoint(policy: &Policy, name: &str) -> Result<EndpointId, Found> {
-    let found = EndpointName::new(name).ok().and_then(|name| policy.endpoint_named(&name));
-    found.ok_or_else(|| {
-        let known: Vec<_> = policy.places().iter().map(|place| place.endpoint.name.as_str()).collect();
-        Found::Usage(format!("no endpoint is called {name}; there are {}", known.join(", ")))
-    })
+/// What is given in the world's stead; the same for `explain` and `test`.
+pub(super) struct Given {
+    /// Where handles live.
+    pub(super) pins: Vec<(String, EndpointId)>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) rested: Option<Duration>,
+    pub(super) down: Vec<u64>,
 }
 
-/// Callers are known by those of their credentials that can be had here.
-fn callers(policy: &mut Policy) {
-    for (number, tenant) in policy.config.tenants.named.clone().iter().enumerate() {
-        for credential in tenant.credentials.iter().filter_map(|it| Secrets::system().read(it).ok()) {
-            // Two with the same one are for `run` to report.
-            let _ = policy.know(number, &credential);
-        }
+impl Given {
+    /// Explains a request at `at`, under one reading alone or as the configuration has it.
+    pub(super) fn explain(
+        &self,
+        loaded: &mut Loaded,
+        request: &Request,
+        at: Timestamp,
+        reading: Option<usize>,
+    ) -> Explanation {
+        let lives = |handle: &str, _| -> Known {
+            let (_, owner) = self.pins.iter().find(|(pinned, _)| pinned == handle)?;
+            let (owner, session) = (Owner::Endpoint(*owner), NOBODYS);
+            Some(Lives { owner, session, since: self.since.unwrap_or(at) })
+        };
+        let world = World {
+            at,
+            health: HealthView { down: &self.down },
+            in_flight: &[],
+            lives: &lives,
+            grade_of: &|_| Grade::Runtime,
+            rested: &|_| self.rested,
+        };
+        explain(loaded.under(reading), request, &world)
     }
-}
-
-/// The configured key where it can be had, so that digests match the log's; else one that is the same every time.
-fn keys(config: &Config) -> Keys {
-    let secret = config.sessions.key.as_ref().and_then(|reference| Secrets::system().read(reference).ok());
-    Keys::derive(secret.as_deref().unwrap_or("explain").as_bytes())
-}
-
-fn explain(
-    policy: &Policy,
-    request: &Request,
-    pins: &[(String, EndpointId)],
-    down: &[u64],
-    explanation: &mut Explanation,
-) -> Result<(), Refusal> {
-    head::check_raw(&request.raw_head, head_limits(policy))
-        .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
-    head::check(&request.head(), head_limits(policy))
-        .map_err(|fault| Refusal::with(fault.reason, fault.what))?;
-    let asked = request.head();
-    let recognised = policy.recognise(&asked);
-    known(policy, &mut LastTenant::default(), &asked)?;
-    explanation.surface =
-        recognised.as_ref().map(|recognised| policy.surface(recognised.surface).id.to_string());
-    let socket = fits(&asked, recognised.as_ref().map(|found| policy.surface(found.surface)))?;
-    let mut reader = match (socket, &recognised) {
-        // Its body stands for the first message.
-        (Some(Socket::Message), Some(found)) if !request.body.is_empty() => {
-            Reader::Json(Lent::take(policy.shared_watch(found.surface)))
-        }
-        (Some(_), _) => Reader::Blind,
-        (None, _) => Reader::new(&request.headers, policy, recognised.as_ref())?,
-    };
-    if request.body.len() as u64 > policy.config.limits.body {
-        return Err(Refusal::from(riparian_filters::decision::Reason::BodyTooLarge));
-    }
-    // As in production, a request without a body is not read.
-    if !request.body.is_empty() {
-        reader.feed(&request.body)?;
-    }
-    let read = reader.finish()?;
-    let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;
-    explanation.model = classified.model.as_deref().map(str::to_owned);
-    explanation.handles = classified
-        .handles
-        .iter()
-        .map(|handle| (handle.namespace.to_string(), handle.value.to_string()))
-        .collect();
-
-    let (_, cited) = identify(policy, &asked, &mut LastTenant::default(), &classified, |_| Grade::Runtime)?;
-    let known: Vec<Known> = classified
-        .handles
-        .iter()
-        .map(|handle| {
-            let (_, owner) = pins.iter().find(|(pinned, _)| *pinned == *handle.value)?;
-            let (owner, session) = (Owner::Endpoint(*owner), SessionId::mint([0; 16]));
-            Some(Lives { owner, session, since: explanation.at })
-        })
-        .collect();
-    let moment = Moment {
-        now: explanation.at,
-        health: HealthView { down },
-        in_flight: &[],
-        favoured: CloudSet::NONE,
-        random: [0; 16],
-    };
-    let decision = conclude(policy, &classified, &cited, &known, None, |_| None, moment);
-    let refusal = match &decision.verdict {
-        Verdict::Refuse(reason) => Err(in_particular(*reason, policy, &classified, &known)),
-        Verdict::Free(_) | Verdict::Hold(_) => Ok(()),
-    };
-    explanation.decision = Some(decision);
-    refusal
 }

@@ -3,7 +3,7 @@
 mod json;
 mod markdown;
 mod text;
-mod words;
+pub(crate) mod words;
 
 use super::Found;
 use crate::server::beside;

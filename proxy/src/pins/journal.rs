@@ -6,12 +6,14 @@
 //! 100 ms on a disk that takes what it is given. When the queue is full, or the disk fails, nobody waits: the thread is
 //! told to write the whole table anew, as soon as that can be done, and this is counted.
 
+mod census;
 mod file;
 
 use super::OpenFault;
 use super::table::{Clock, Table};
 use crate::locks::Mutex;
 use crate::metrics::{Operation, PinMetrics};
+pub(crate) use census::{Census, census};
 use crossbeam_queue::ArrayQueue;
 pub(super) use file::Opened;
 use file::{File, Kept};

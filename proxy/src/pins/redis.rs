@@ -99,14 +99,30 @@ impl Redis {
         keys.iter().for_each(|key| {
             question.arg(self.name(*key));
         });
-        let Value::Array(values) = only(self.ask(Operation::Recall, &question).await?)? else {
-            return Err(StoreFault::Refused);
-        };
+        self.pins(keys, self.ask(Operation::Recall, &question).await?)
+    }
+
+    /// The pins in the one answer to a question after `keys`.
+    fn pins(&self, keys: &[PinKey], answers: Vec<Value>) -> Result<Recalled, StoreFault> {
+        let Value::Array(values) = only(answers)? else { return Err(StoreFault::Refused) };
         if values.len() != keys.len() {
             return Err(StoreFault::Refused);
         }
         let now = wall();
         keys.iter().zip(values).map(|(key, value)| self.pin(*key, &value, now)).collect()
+    }
+
+    /// What is there, and no use of it.
+    pub(super) async fn peek(&self, keys: &[PinKey]) -> Result<Recalled, StoreFault> {
+        if keys.is_empty() {
+            return Ok(Recalled::new());
+        }
+        let mut question = Pipeline::with_capacity(1);
+        question.cmd("MGET");
+        keys.iter().for_each(|key| {
+            question.arg(self.name(*key));
+        });
+        self.pins(keys, self.ask(Operation::Recall, &question).await?)
     }
 
     pub(super) async fn learn(&self, tenant: Tenant, born: &[Born]) -> Result<u64, StoreFault> {

@@ -206,6 +206,11 @@ impl Table {
         Some(pin)
     }
 
+    /// The same, and no use of it.
+    pub(super) fn peek(&self, key: PinKey, now: u64) -> Option<Pin> {
+        self.pins.get(&key).filter(|entry| entry.lives(now)).map(|entry| entry.pin.clone())
+    }
+
     /// Remembers where a handle lives; false when that is known already. Over a limit the oldest go: the tenant's own
     /// first, then anybody's.
     pub(super) fn learn(&self, tenant: Tenant, born: &Born, now: u64) -> bool {

@@ -28,7 +28,7 @@ pub(super) fn marks(marks: &Marks) -> Vec<String> {
 }
 
 /// `` `/store` unless false ``.
-pub(super) fn condition(signal: &Signal) -> String {
+pub(crate) fn condition(signal: &Signal) -> String {
     let list =
         |words: &[String]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
     let when = match &signal.when {

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// The database's name in the journal's directory.
-const NAME: &str = "pins.redb";
+pub(super) const NAME: &str = "pins.redb";
 
 /// Pins by key, as [`Stored`] encodes them.
 const PINS: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("pins");
@@ -19,9 +19,9 @@ const PINS: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("pins");
 /// Facts, by the names below.
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 /// The fingerprint of the key that the pins were written with.
-const KEY_PRINT: &str = "key_print";
+pub(super) const KEY_PRINT: &str = "key_print";
 /// The key itself, where the configuration has none.
-const KEY: &str = "key";
+pub(super) const KEY: &str = "key";
 /// When the newest batch was written, Unix milliseconds: a clock that was set back is not believed.
 const CLOCK: &str = "clock";
 
@@ -126,33 +126,12 @@ impl File {
             Some(_) => {}
         }
         let clock = self.fact(CLOCK)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-        let mut pins = Vec::new();
-        let mut names = Names::default();
-        let reading = self.database.begin_read()?;
-        match reading.open_table(PINS) {
-            Ok(table) => {
-                for row in table.iter()? {
-                    let (key, value) = row?;
-                    let key = PinKey::from_bytes(key.value());
-                    let mut stored = Stored::decode(keys, key, value.value())
-                        .map_err(|_| damaged("a pin in it is not what was written"))?;
-                    names.share(&mut stored);
-                    pins.push((key, stored));
-                }
-            }
-            Err(redb::TableError::TableDoesNotExist(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let pins = pins(&self.database, keys)?;
         Ok(Some(Kept { pins, clock }))
     }
 
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, redb::Error> {
-        let reading = self.database.begin_read()?;
-        match reading.open_table(FACTS) {
-            Ok(facts) => Ok(facts.get(name)?.map(|value| value.value().to_vec())),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        fact(&self.database, name)
     }
 
     fn note(&self, facts: &[(&str, &[u8])]) -> Result<(), redb::Error> {
@@ -208,6 +187,37 @@ impl File {
     }
 }
 
+pub(super) fn fact(database: &impl ReadableDatabase, name: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+    let reading = database.begin_read()?;
+    match reading.open_table(FACTS) {
+        Ok(facts) => Ok(facts.get(name)?.map(|value| value.value().to_vec())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every pin, checked.
+pub(super) fn pins(database: &impl ReadableDatabase, keys: &Keys) -> Result<Vec<(PinKey, Stored)>, Failed> {
+    let mut pins = Vec::new();
+    let mut names = Names::default();
+    let reading = database.begin_read()?;
+    match reading.open_table(PINS) {
+        Ok(table) => {
+            for row in table.iter()? {
+                let (key, value) = row?;
+                let key = PinKey::from_bytes(key.value());
+                let mut stored = Stored::decode(keys, key, value.value())
+                    .map_err(|_| damaged("a pin in it is not what was written"))?;
+                names.share(&mut stored);
+                pins.push((key, stored));
+            }
+        }
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(pins)
+}
+
 fn open(path: &Path) -> Result<Database, Failed> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -217,13 +227,13 @@ fn open(path: &Path) -> Result<Database, Failed> {
 
 /// What can go wrong with a database.
 #[derive(Debug)]
-enum Failed {
+pub(super) enum Failed {
     Taken,
     Io(String),
     Damaged(String),
 }
 
-fn damaged(what: &str) -> Failed {
+pub(super) fn damaged(what: &str) -> Failed {
     Failed::Damaged(what.to_owned())
 }
 
@@ -258,7 +268,7 @@ impl From<redb::Error> for Failed {
 }
 
 /// A database whose pages are nonsense makes the library panic here and there; that is damage like another.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged("its pages make no sense")))
 }
 

@@ -1,4 +1,4 @@
-//! A raw HTTP/1.1 request from a file, as a person writes it: line ends may be LF, and the body is what follows the empty line.
+//! A raw HTTP/1.1 request, as a person writes it: line ends may be LF, and the body is what follows the empty line.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_filters::head::Head;
@@ -6,18 +6,20 @@ use std::io::Read;
 use std::path::Path;
 
 /// A request.
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
     /// The head with CRLF line ends, as it would come over a socket.
-    pub(super) raw_head: Vec<u8>,
+    pub(crate) raw_head: Vec<u8>,
 }
 
 impl Request {
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    /// Reads a file; `-` is standard input.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let mut bytes = Vec::new();
         let read = if path == Path::new("-") {
             std::io::stdin().read_to_end(&mut bytes)
@@ -28,7 +30,8 @@ impl Request {
         Self::parse(&bytes).map_err(|what| format!("{}: {what}", path.display()))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads a request; what is wrong names headers, and never a value.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (head, body) = split(bytes);
         let raw_head = crlf(head);
         let mut lines = [httparse::EMPTY_HEADER; 512];
@@ -58,7 +61,17 @@ impl Request {
         Ok(Self { method, path: path.to_owned(), query, headers, body, raw_head: raw_head.clone() })
     }
 
-    pub(super) fn head(&self) -> Head<'_> {
+    /// Makes it come from whoever this credential is, and from nobody else.
+    pub(crate) fn comes_from(&mut self, credential: &str) {
+        for name in ["api-key", "x-api-key", "x-goog-api-key"] {
+            self.headers.remove(name);
+        }
+        let value = HeaderValue::from_str(&format!("Bearer {credential}"));
+        self.headers.insert(http::header::AUTHORIZATION, value.expect("it was made of digits"));
+    }
+
+    /// Its head as the decision sees it.
+    pub(crate) fn head(&self) -> Head<'_> {
         Head { method: &self.method, path: &self.path, query: self.query.as_deref(), headers: &self.headers }
     }
 }
