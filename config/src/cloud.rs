@@ -3,6 +3,7 @@
 use crate::name::{CloudName, EndpointName};
 use crate::pattern::Pattern;
 use crate::secret::SecretRef;
+use crate::witness::Witness;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct Cloud {
     pub owner: String,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// Who must be at the other end of every connection to them, when the file says so.
+    pub witness: Option<Witness>,
 }
 
 /// One address in a cloud.

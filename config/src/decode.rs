@@ -9,6 +9,7 @@ mod pins;
 mod running;
 mod sigv4;
 mod tenants;
+mod witness;
 
 use crate::fault::Found;
 use crate::read::{Fields, first_line};

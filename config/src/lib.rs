@@ -83,6 +83,7 @@ mod tenant;
 mod tree;
 mod url;
 mod usage;
+mod witness;
 
 pub use cloud::*;
 pub use contract::*;
@@ -101,6 +102,7 @@ pub use surface::*;
 pub use telemetry::*;
 pub use tenant::*;
 pub use usage::*;
+pub use witness::*;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]

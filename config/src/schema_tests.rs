@@ -70,13 +70,16 @@ fn every_key_of_every_table_is_decoded_and_no_other() {
         "  pins: { store: journal, path: /var/lib/pins, ttl: 1d, max: 1000, per_tenant: 100, sweep: 10s }\n";
     let at = text.find("  pins:").unwrap();
     let end = at + text[at..].find("tenants:").unwrap();
-    every_key_is_decoded(&format!("{}{journal}{}", &text[..at], &text[end..]));
+    let sealed = "  pins: { store: sealed, keys: [{ env: NEW }, { file: /run/old }], ttl: 1d }\n";
+    for pins in [journal, sealed] {
+        every_key_is_decoded(&format!("{}{pins}{}", &text[..at], &text[end..]));
+    }
     every_key_is_decoded(text);
-    let both = format!("{text}{journal}{}", included("counsel.yaml"));
+    let all_stores = format!("{text}{journal}{sealed}{}", included("counsel.yaml"));
     let mut all = Vec::new();
     sections(&FILE, &mut all);
     for field in all.iter().flat_map(|section| section.fields) {
-        assert!(both.contains(&format!("{}:", field.key)), "`{}` is in the text", field.key);
+        assert!(all_stores.contains(&format!("{}:", field.key)), "`{}` is in the text", field.key);
     }
 }
 

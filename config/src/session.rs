@@ -56,6 +56,21 @@ pub struct Pins {
     pub sweep: Duration,
 }
 
+impl Pins {
+    /// Whether a running store can go on under `other`: all is the same, but for the keys of the store `sealed`.
+    #[must_use]
+    pub fn is_the_store_of(&self, other: &Self) -> bool {
+        let keyless = |pins: &Self| {
+            let mut pins = pins.clone();
+            if let Some(Store::Sealed(keys)) = &mut pins.store {
+                keys.clear();
+            }
+            pins
+        };
+        keyless(self) == keyless(other)
+    }
+}
+
 /// A pin store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -65,7 +80,13 @@ pub enum Store {
     Journal(PathBuf),
     /// A Redis, or what speaks like one, that replicas share.
     Redis(Redis),
+    /// Nowhere: handles go to clients with a seal behind them that tells where they live. The first of these secrets seals, every
+    /// one of them opens; each has at least 32 bytes.
+    Sealed(Vec<SecretRef>),
 }
+
+/// Secrets of one ring of the store `sealed`: a new one, and those that it replaces. Each is tried at every seal that a client sends.
+pub const SEAL_KEYS_MAX: usize = 8;
 
 /// Where a journal is kept when the file does not say: in the working directory.
 pub const JOURNAL_PATH: &str = "riparian-pins";

@@ -1,6 +1,6 @@
 //! A bad file and its golden message, side by side. `UPDATE_GOLDEN=1` rewrites the messages; read the diff.
 
-use riparian_config::Config;
+use riparian_config::{Config, Faults};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -15,6 +15,14 @@ fn bad_files() -> Vec<PathBuf> {
     files
 }
 
+/// The files that these include lie in a folder of their own.
+fn parse(text: &str, name: &str) -> Result<Config, Faults> {
+    let included = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/included");
+    let read =
+        |file: &str| fs::read_to_string(included.join(file)).map_err(|_| "there is no such file".to_owned());
+    Config::parse_with(text, name, &read)
+}
+
 #[test]
 fn every_bad_file_is_refused_in_its_golden_words() {
     let files = bad_files();
@@ -23,7 +31,7 @@ fn every_bad_file_is_refused_in_its_golden_words() {
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let Err(faults) = Config::parse(&text, &name) else { panic!("{name} has a fault") };
+        let Err(faults) = parse(&text, &name) else { panic!("{name} has a fault") };
         let message = faults.to_string();
         let golden = path.with_extension("txt");
         if env::var_os("UPDATE_GOLDEN").is_some() {
@@ -39,7 +47,7 @@ fn every_bad_file_is_refused_in_its_golden_words() {
 fn faults_are_ordered_by_place_and_each_says_what_why_and_what_instead() {
     for path in bad_files() {
         let text = fs::read_to_string(&path).unwrap();
-        let faults = Config::parse(&text, "f").expect_err("it is a bad file");
+        let faults = parse(&text, "f").expect_err("it is a bad file");
         assert_eq!(faults.iter().count(), faults.len());
         assert!(faults.iter().is_sorted_by_key(|fault| (fault.at.line, fault.at.col)), "{}", path.display());
         for fault in &faults {

@@ -135,6 +135,8 @@ reasons! {
     UpstreamConnect "upstream_connect" 502 "No endpoint that the contract allows for this request accepted a connection.";
     /// The endpoint's certificate was not accepted.
     TlsVerify "tls_verify" 502 "The endpoint's certificate could not be verified.";
+    /// Who was connected to is not whom the cloud's `witness` names.
+    EgressMismatch "egress_mismatch" 502 "What was connected to is not what the configuration says this endpoint must be; nothing was sent to it.";
     /// The endpoint did not answer in time.
     UpstreamTimeout "upstream_timeout" 504 "The endpoint did not answer in time.";
     /// The endpoint broke the connection, or answered what is no HTTP.

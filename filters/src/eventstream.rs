@@ -10,9 +10,11 @@
 pub mod bytes;
 mod error;
 mod headers;
+mod rewrite;
 
 pub use error::FrameError;
 pub use headers::{LABEL_BYTES_MAX, Labels};
+pub use rewrite::{HELD_BYTES_MAX, Rewriter};
 
 use crc32fast::Hasher;
 use headers::Headers;

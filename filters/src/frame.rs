@@ -13,7 +13,7 @@ pub use close::{Close, CloseCode};
 pub use handshake::{
     Asked, HandshakeFault, NONCE_BYTES, Nonce, accept, asked, is_accepted, is_websocket, protocols,
 };
-pub use write::{write, write_close, write_head};
+pub use write::{write, write_close, write_fragment, write_head};
 
 use std::fmt;
 

@@ -5,12 +5,13 @@
 //! | the readings | their cells | `band` | what the contract allows |
 //! |---|---|---|---|
 //! | agree | one | any | what the cell says |
+//! | differ | the enforced reading's refuses | any | refused, with its reason |
 //! | differ | name the same clouds | any | what the enforced reading's cell says |
 //! | differ | name other clouds | enforced | what the enforced reading's cell says |
 //! | differ | name other clouds | conservative | the clouds that are in both; refused where there is none: `readings_disagree` |
 //! | differ | name other clouds | refuse | refused: `readings_disagree` |
 //!
-//! The clouds that the request's own header leaves are what remains of that (`narrowed` where nothing does). Then:
+//! Within `clock_skew` of a boundary that is asked of each side, and only what all of them allow is allowed. The clouds that the request's own header leaves are what remains of that (`narrowed` where nothing does). Then:
 //!
 //! | the contract | the handles cited | the owner | the ruling |
 //! |---|---|---|---|
@@ -173,6 +174,13 @@ struct Said<'p> {
     refusal: Option<Reason>,
 }
 
+impl<'p> Said<'p> {
+    /// The cells whose word counts: the enforced reading's, and the others' unless that one decides alone.
+    fn counting(&self, band: Band) -> impl Iterator<Item = &'p Cell> + use<'p> {
+        std::iter::once(self.cell).chain(self.other.filter(|_| band != Band::Enforced))
+    }
+}
+
 fn said<'p>(policy: &'p Policy, facts: &Facts<'_>, vendor: Option<usize>, at: Timestamp) -> Said<'p> {
     let contract = &policy.config.contract;
     let class = facts.classes.of(contract.enforced);
@@ -186,20 +194,33 @@ fn said<'p>(policy: &'p Policy, facts: &Facts<'_>, vendor: Option<usize>, at: Ti
         group,
     };
     let (epoch, cell) = policy.table.at(at, kind(class));
-    let other =
-        facts.classes.differ(contract.readings.len()).then(|| policy.table.at(at, kind(class.other())).1);
-    let (clouds, in_band) = match other {
-        Some(other) if other.clouds != cell.clouds => (cell.clouds.and(other.clouds), true),
-        _ => (cell.clouds, false),
-    };
-    let (clouds, refusal) = match contract.band {
-        _ if cell.refusal.is_some() => (CloudSet::NONE, cell.refusal),
-        Band::Conservative if in_band && clouds.is_empty() => (clouds, Some(Reason::ReadingsDisagree)),
-        Band::Conservative => (clouds, None),
-        Band::Refuse if in_band => (CloudSet::NONE, Some(Reason::ReadingsDisagree)),
-        Band::Enforced | Band::Refuse => (cell.clouds, None),
-    };
+    if !facts.classes.differ(contract.readings.len()) {
+        let (clouds, refusal) = (cell.clouds, cell.refusal);
+        return Said { epoch, class, cell, other: None, in_band: false, clouds, refusal };
+    }
+    let other = Some(policy.table.at(at, kind(class.other())).1);
+    // The readings may agree on one side of a boundary and not on the other, which what both sides have in common does not show.
+    let sides = policy.table.sides(at, kind(class)).zip(policy.table.sides(at, kind(class.other())));
+    let (mut in_band, mut clouds, mut refusal) = (false, CloudSet::first(policy.config.clouds.len()), None);
+    for (cell, other) in sides {
+        let (left, refused) = banded(contract.band, cell, other);
+        in_band |= cell.clouds != other.clouds;
+        clouds = clouds.and(left);
+        refusal = refusal.or(refused);
+    }
+    let refusal = refusal.or_else(|| clouds.is_empty().then_some(Reason::EpochBoundary));
     Said { epoch, class, cell, other, in_band, clouds, refusal }
+}
+
+/// What the band makes of what the readings say.
+fn banded(band: Band, cell: &Cell, other: &Cell) -> (CloudSet, Option<Reason>) {
+    let both = cell.clouds.and(other.clouds);
+    match band {
+        _ if cell.refusal.is_some() || cell.clouds == other.clouds => (cell.clouds, cell.refusal),
+        Band::Enforced => (cell.clouds, None),
+        Band::Conservative if !both.is_empty() => (both, None),
+        Band::Conservative | Band::Refuse => (CloudSet::NONE, Some(Reason::ReadingsDisagree)),
+    }
 }
 
 /// The owner of the first handle whose owner is known, or was.
@@ -281,7 +302,8 @@ fn hold(
 
 /// Whether state that lives in `cloud`, which the terms in force leave out, may be gone on with: where the terms allowed it to be there,
 /// and all that has changed since is that some of those ended, the strictest of them says what becomes of it. What a term in force
-/// forbids in so many words, and what the request's own header leaves out, stays so.
+/// forbids in so many words, and what the request's own header leaves out, stays so. Unless the enforced reading decides alone, that
+/// holds under every reading: each that leaves the cloud out must do so because a term ended that spoke under it.
 fn leased(
     policy: &Policy,
     facts: &Facts<'_>,
@@ -293,16 +315,26 @@ fn leased(
     let term = |number: &u16| &contract.terms[usize::from(*number)];
     let name = &policy.config.clouds[cloud].name;
     let now = allowed.said;
-    let forbidden = now.cell.terms.iter().map(term).any(|term| term.never.contains(name));
-    if facts.since.is_empty() || forbidden || facts.narrow.is_some_and(|narrow| !narrow.contains(cloud)) {
+    let mut in_force = now.counting(contract.band).flat_map(|cell| &cell.terms).map(term);
+    if in_force.any(|term| term.never.contains(name))
+        || facts.since.is_empty()
+        || facts.narrow.is_some_and(|narrow| !narrow.contains(cloud))
+    {
         return refusal;
     }
     let latest = policy.table.latest(facts.now);
     let mut strictest = OnExpiry::Grandfather;
     for since in facts.since {
         let then = said(policy, facts, allowed.vendor, *since);
-        let terms = then.cell.terms.iter().chain(then.other.into_iter().flat_map(|other| &other.terms));
-        let ended = terms.map(term).filter(|term| !term.is_in_force(latest)).map(|term| term.on_expiry).max();
+        let mut ended = None;
+        for (now, then) in now.counting(contract.band).zip(then.counting(contract.band)) {
+            let over = then.terms.iter().map(term).filter(|term| !term.is_in_force(latest));
+            let over = over.map(|term| term.on_expiry).max();
+            if over.is_none() && !now.clouds.contains(cloud) {
+                return refusal;
+            }
+            ended = ended.max(over);
+        }
         match ended {
             Some(ended) if then.clouds.contains(cloud) => strictest = strictest.max(ended),
             _ => return refusal,

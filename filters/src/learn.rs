@@ -33,6 +33,9 @@ const GLANCE_BYTES_MAX: usize = 16 * 1024;
 pub enum Learned<'a> {
     /// A handle was born.
     Born(&'a Born, &'a str),
+    /// A handle ends in these bytes, with the closing quote at this offset, be it the first time or not: the place where a seal goes.
+    /// Once for each document and place in it; told before its birth is, and not of an AWS event stream that is fed as it came.
+    Ends(&'a Born, &'a str, usize),
     /// A handle of this kind is good until then, in RFC 3339.
     Expires(&'a Namespace, &'a str),
     /// The answer says that it was not stored: its handles lead nowhere, but for those that always do.
@@ -62,6 +65,8 @@ impl fmt::Display for Unreadable {
 pub struct Learner {
     form: Form,
     told: Told,
+    /// Messages are of a call each, so that what they cost adds up.
+    adds: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +105,22 @@ struct Told {
     meter: Meter,
 }
 
+/// Where a piece of a document stands in the bytes that came.
+#[derive(Clone, Copy)]
+struct Placed {
+    at: usize,
+    /// Bytes of the document before it.
+    before: u64,
+}
+
+impl Placed {
+    /// The closing quote of what ends at `end` of the document.
+    fn of(self, end: u64) -> Option<usize> {
+        let quote = end.checked_sub(self.before + 1)?;
+        Some(self.at + usize::try_from(quote).ok()?)
+    }
+}
+
 impl Learner {
     /// Begins with an answer of this content type; `None` when that is neither JSON nor a stream of events.
     #[must_use]
@@ -126,14 +147,14 @@ impl Learner {
         } else {
             return None;
         };
-        Some(Self { form, told: Told::default() })
+        Some(Self { form, told: Told::default(), adds: false })
     }
 
     /// Begins with a socket's server. Each message is fed on its own, and ended with [`Self::end_of_message`].
     #[must_use]
     pub fn socket(answer: &Answer) -> Self {
         let pieces = Pieces::new(&answer.whole.socket, !answer.has_births());
-        Self { form: Form::Messages(pieces), told: Told::default() }
+        Self { form: Form::Messages(pieces), told: Told::default(), adds: true }
     }
 
     /// Takes what an answer's head tells of tokens; `header` looks one up.
@@ -145,6 +166,13 @@ impl Learner {
     #[must_use]
     pub fn usage(&self, answer: &Answer) -> Option<Usage> {
         self.told.meter.usage(&answer.shapes)
+    }
+
+    /// Begins with an AWS event stream whose payloads, whole and unwrapped, are fed one by one, each ended as a socket's message is.
+    #[must_use]
+    pub fn payloads(answer: &Answer) -> Self {
+        let pieces = Pieces::new(&answer.whole.event, false);
+        Self { form: Form::Messages(pieces), told: Told::default(), adds: false }
     }
 
     /// Reads the next piece; `tell` hears of what was learned, before this returns. `answer` is always the same.
@@ -161,14 +189,20 @@ impl Learner {
         let result = match &mut self.form {
             Form::Done => Ok(()),
             Form::Json(scanner) => {
+                let place = Some(Placed { at: 0, before: scanner.fed_bytes() });
                 let result = scanner.feed(bytes);
-                told.tell(answer, scanner, &mut tell);
+                told.tell(answer, scanner, place, &mut tell);
                 result.map_err(Unreadable::Json)
             }
             Form::Events(splitter, pieces) => {
+                let base = bytes.as_ptr().addr();
                 splitter.feed(bytes, |piece| match piece {
-                    Piece::Data(data) => pieces.feed(answer, data, told, &mut tell),
-                    Piece::NewLine => pieces.feed(answer, b"\n", told, &mut tell),
+                    Piece::Data(data) => {
+                        // What is handed on is a part of what came.
+                        let at = data.as_ptr().addr() - base;
+                        pieces.feed(answer, (data, Some(at)), told, &mut tell);
+                    }
+                    Piece::NewLine => pieces.feed(answer, (b"\n", None), told, &mut tell),
                     Piece::End => pieces.end(answer, &answer.sse_keys, told),
                 });
                 Ok(())
@@ -178,17 +212,18 @@ impl Learner {
                     eventstream::Piece::Begin(_) => {}
                     // What is wrapped and no base64 is passed over like any other event that is no JSON.
                     eventstream::Piece::Payload(payload) => {
-                        let _ = unwrapper.feed(payload, |inner| pieces.feed(answer, inner, told, &mut tell));
+                        let _ = unwrapper
+                            .feed(payload, |inner| pieces.feed(answer, (inner, None), told, &mut tell));
                     }
                     eventstream::Piece::End => {
-                        let _ = unwrapper.end(|inner| pieces.feed(answer, inner, told, &mut tell));
+                        let _ = unwrapper.end(|inner| pieces.feed(answer, (inner, None), told, &mut tell));
                         pieces.end(answer, &answer.event_keys, told);
                     }
                 });
                 fed.map_err(Unreadable::Frames)
             }
             Form::Messages(pieces) => {
-                pieces.feed(answer, bytes, told, &mut tell);
+                pieces.feed(answer, (bytes, Some(0)), told, &mut tell);
                 Ok(())
             }
         };
@@ -202,7 +237,7 @@ impl Learner {
     pub fn end_of_message(&mut self, answer: &Answer) {
         if let Form::Messages(pieces) = &mut self.form {
             pieces.end(answer, &answer.socket_keys, &mut self.told);
-            self.told.meter.over(&answer.shapes, true);
+            self.told.meter.over(&answer.shapes, self.adds);
             self.told.not_stored = false;
         }
     }
@@ -217,24 +252,39 @@ impl Pieces {
         }
     }
 
-    fn feed(&mut self, answer: &Answer, bytes: &[u8], told: &mut Told, tell: &mut impl FnMut(Learned<'_>)) {
+    /// `at` is where the bytes stand in those that came, if they do.
+    fn feed(
+        &mut self,
+        answer: &Answer,
+        (bytes, at): (&[u8], Option<usize>),
+        told: &mut Told,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
         let Some(glance) = self.glance.as_mut().filter(|glance| !glance.read) else {
-            return self.read(answer, bytes, told, tell);
+            return self.read(answer, (bytes, at), told, tell);
         };
         if glance.held.len() + bytes.len() <= GLANCE_BYTES_MAX {
             return glance.held.extend_from_slice(bytes);
         }
         glance.read = true;
         let held = std::mem::take(&mut glance.held);
-        self.read(answer, &held, told, tell);
-        self.read(answer, bytes, told, tell);
+        self.read(answer, (&held, None), told, tell);
+        self.read(answer, (bytes, at), told, tell);
     }
 
     /// `[DONE]` and the like are no JSON; the event is passed over.
-    fn read(&mut self, answer: &Answer, bytes: &[u8], told: &mut Told, tell: &mut impl FnMut(Learned<'_>)) {
+    /// `at` is where the bytes stand in those that came, if they do.
+    fn read(
+        &mut self,
+        answer: &Answer,
+        (bytes, at): (&[u8], Option<usize>),
+        told: &mut Told,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
         if self.readable {
+            let place = at.map(|at| Placed { at, before: self.scanner.fed_bytes() });
             self.readable = self.scanner.feed(bytes).is_ok();
-            told.tell(answer, &self.scanner, tell);
+            told.tell(answer, &self.scanner, place, tell);
         }
     }
 
@@ -244,7 +294,7 @@ impl Pieces {
             let held = !std::mem::take(&mut glance.read);
             let worth = held && keys.are_in(&glance.held);
             if worth {
-                self.read(answer, &glance.held, told, &mut |_| {});
+                self.read(answer, (&glance.held, None), told, &mut |_| {});
             }
             glance.held.clear();
             self.glance = Some(glance);
@@ -260,10 +310,22 @@ impl Pieces {
 }
 
 impl Told {
-    fn tell(&mut self, answer: &Answer, scanner: &Scanner<Arc<Watch>>, tell: &mut impl FnMut(Learned<'_>)) {
+    fn tell(
+        &mut self,
+        answer: &Answer,
+        scanner: &Scanner<Arc<Watch>>,
+        place: Option<Placed>,
+        tell: &mut impl FnMut(Learned<'_>),
+    ) {
         let signals = scanner.signals();
-        for (slot, value) in signals.captures().skip(self.captures) {
+        for (slot, value, end) in signals.captures_with_ends().skip(self.captures) {
             self.captures += 1;
+            if let (Some(born), Some(place)) = (answer.births.get(slot), place)
+                && let Some(quote) = place.of(end)
+                && !value.is_empty()
+            {
+                tell(Learned::Ends(born, born.take.of(value), quote));
+            }
             if !self.is_new(slot, value) {
                 continue;
             }

@@ -11,7 +11,7 @@
 //! | identify | which session, whose? | [`identify`] |
 //! | judge | what does the contract in force allow? | [`table`], [`mod@judge`] |
 //! | select | which endpoint, and which next? | [`mod@select`] |
-//! | prepare | what must that endpoint see? | [`rewrite`] |
+//! | prepare | what must that endpoint see? | [`rewrite`], [`seal`] |
 //! | observe | which handles were born, what did it cost? | [`learn`], [`meter`], [`sse`], [`eventstream`], [`frame`] |
 //!
 //! What all of them can do together is proved by [`mod@prove`]. [`policy::Policy`] is the configuration compiled for them, and [`decision::Decision`] what comes out.
@@ -33,6 +33,7 @@ pub mod prove;
 pub mod readings;
 pub mod rewrite;
 pub mod scan;
+pub mod seal;
 pub mod select;
 mod serving;
 pub mod sse;

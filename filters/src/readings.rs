@@ -139,3 +139,104 @@ fn slots(reading: &Reading, surface: &Surface, class: Class) -> u64 {
     let slots = surface.signals.iter().enumerate().filter(|(_, signal)| given(&signal.at));
     slots.map(|(slot, _)| 1 << slot).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::Keys;
+    use crate::policy::Policy;
+    use riparian_config::Config;
+
+    const CONFIG: &str = r#"
+version: 1
+listeners: [{ name: apps, bind: 127.0.0.1:8080 }]
+clouds: { a: { endpoints: [{ name: e, dialect: openai, url: "http://127.0.0.1:9000", credential: none }] } }
+contract:
+  enforce: plain
+  terms: [{ id: t, only: a }]
+  readings:
+    plain: { stateful_from: continues }
+    never: { stateful_from: never }
+    inherits: { stateful_from: continues, inner_calls: inherit, surfaces: { openai.chat.*: stateless } }
+    surfaces: { stateful_from: continues, surfaces: { openai.responses.create: stateless, "openai.responses.*": stateful, "openai.embeddings.*": stateful }, signals: { /store: stateful } }
+    signals: { stateful_from: creates, signals: { /prompt_cache_key: stateful, /store: stateless, /previous_response_id: stateless } }
+"#;
+
+    /// Operation, signals, the session's grade, those readings under which it is stateful.
+    type Row<'r> = (&'r str, &'r [&'r str], Option<Grade>, &'r [&'r str]);
+
+    #[test]
+    fn what_each_reading_makes_of_a_request() {
+        let config = Config::parse(CONFIG, "test").unwrap_or_else(|faults| panic!("{faults}"));
+        let count = config.contract.readings.len();
+        let policy = Policy::compile(config, Keys::derive(b"test")).unwrap();
+        let (chat, respond, get, embed) = (
+            "openai.chat.create",
+            "openai.responses.create",
+            "openai.responses.get",
+            "openai.embeddings.create",
+        );
+        let (continues, runtime) = (Some(Grade::Continues), Some(Grade::Runtime));
+        let (cache, store, previous, seal) =
+            ("/prompt_cache_key", "/store", "/previous_response_id", "/input/*/encrypted_content");
+        let rows: &[Row<'_>] = &[
+            // An inner call inherits from a session that is stateful, whatever is said of its surface, and from no other.
+            (chat, &[], runtime, &["inherits"]),
+            (chat, &[], continues, &["inherits"]),
+            (chat, &[], Some(Grade::Creates), &[]),
+            (embed, &[], runtime, &["inherits", "surfaces"]),
+            // The surface's class counts before its signals and its grade; the first that matches decides.
+            (chat, &["/messages/*/audio/id"], None, &["plain", "surfaces", "signals"]),
+            (respond, &[store], None, &[]),
+            (respond, &[previous], None, &["plain", "inherits"]),
+            (get, &[], None, &["plain", "inherits", "surfaces", "signals"]),
+            (embed, &[], None, &["surfaces"]),
+            // A signal that counts as stateful, beside others that do not count.
+            (respond, &[cache], None, &["signals"]),
+            (respond, &[cache, store], None, &["signals"]),
+            (chat, &[store], None, &["surfaces"]),
+            // The highest of what counts.
+            (respond, &[store, previous], None, &["plain", "inherits"]),
+            (respond, &[previous, seal], None, &["plain", "inherits"]),
+            (respond, &[previous, "/background"], None, &["plain", "inherits", "signals"]),
+            // Anything else.
+            (chat, &[], None, &[]),
+            (respond, &[], None, &[]),
+        ];
+        let names = |classes: Classes| {
+            let readings = policy.config.contract.readings.iter().enumerate();
+            let stateful = readings.filter(|(at, _)| classes.of(*at) == Class::Stateful);
+            stateful.map(|(_, reading)| reading.name.as_str()).collect::<Vec<_>>()
+        };
+        for (id, places, inner, expected) in rows {
+            let mut surfaces = policy.config.surfaces.surfaces.iter();
+            let number = surfaces.position(|surface| surface.id.as_str() == *id).expect("a built-in surface");
+            let surface = policy.surface(number);
+            let found = |(_, signal): &(usize, &riparian_config::Signal)| {
+                places.contains(&signal.at.to_string().as_str())
+            };
+            let found: Vec<_> = surface.signals.iter().enumerate().filter(found).collect();
+            assert!(found.len() >= places.len(), "{id} has {places:?}");
+            let grade = found.iter().map(|(_, signal)| signal.grade).fold(surface.grade, Grade::max);
+            let fired = found.iter().fold(0, |all, (slot, _)| all | 1 << slot);
+            let classes = policy.classes(Some(number), grade, fired, *inner);
+            assert_eq!(names(classes), *expected, "{id} with {places:?} in {inner:?}");
+            assert_eq!(classes.differ(count), !expected.is_empty() && expected.len() < count);
+        }
+        // What is in no table has no surface and no signals to speak of.
+        assert_eq!(
+            names(policy.classes(None, Grade::Unknown, 0, None)),
+            ["plain", "inherits", "surfaces", "signals"]
+        );
+    }
+
+    #[test]
+    fn as_many_readings_as_there_may_be_are_one_bit_each() {
+        let class = |stateful| if stateful { Class::Stateful } else { Class::Stateless };
+        let last: Classes = (0..READINGS_MAX).map(|at| class(at + 1 == READINGS_MAX)).collect();
+        assert_eq!(last.of(READINGS_MAX - 1), Class::Stateful);
+        assert!(last.differ(READINGS_MAX) && !last.differ(READINGS_MAX - 1));
+        let all: Classes = (0..READINGS_MAX).map(|_| Class::Stateful).collect();
+        assert!(!all.differ(READINGS_MAX) && !all.differ(1));
+    }
+}

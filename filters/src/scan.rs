@@ -23,8 +23,8 @@ mod watch;
 
 pub use error::ScanError;
 pub use signals::Signals;
-pub(crate) use signals::digest;
-pub(crate) use text::Hash as NameHash;
+pub use signals::digest;
+pub(crate) use text::{Hash as NameHash, undone};
 pub use watch::{Captures, TooManyPointers, Watch};
 
 use std::borrow::Borrow;
@@ -103,6 +103,11 @@ impl<W: Borrow<Watch>> Scanner<W> {
     #[must_use]
     pub fn signals(&self) -> &Signals {
         &self.machine.walk.signals
+    }
+
+    /// Bytes of the body so far.
+    pub(crate) fn fed_bytes(&self) -> u64 {
+        self.fed_bytes
     }
 
     /// The body is over.

@@ -189,6 +189,8 @@ struct Span {
     epoch: u32,
     /// Indexes into `cells`.
     index: Arc<[u32]>,
+    /// The same of each epoch that it could really be, the oldest first.
+    sides: Box<[Arc<[u32]>]>,
 }
 
 /// A contract of a thousand boundaries without model patterns, or of a hundred of each, has some ten million.
@@ -237,7 +239,7 @@ impl Table {
                     })
                 });
                 let epoch = u32::try_from(epoch_at(from)).expect("two boundaries a term");
-                Span { from, epoch, index: Arc::clone(index) }
+                Span { from, epoch, index: Arc::clone(index), sides: epochs[first..=last].into() }
             })
             .collect();
         let cells = builder.cells;
@@ -267,6 +269,13 @@ impl Table {
         let span = self.spans.partition_point(|span| span.from <= now).saturating_sub(1);
         let span = &self.spans[span];
         (span.epoch, &self.cells[span.index[self.rows.at(kind)] as usize])
+    }
+
+    /// What they may do in each epoch that it could really be, the oldest first: more than one within `clock_skew` of a boundary.
+    pub fn sides(&self, now: Timestamp, kind: Kind) -> impl Iterator<Item = &Cell> {
+        let span = self.span(now).saturating_sub(1);
+        let at = self.rows.at(kind);
+        self.spans[span].sides.iter().map(move |index| &self.cells[index[at] as usize])
     }
 
     /// The latest that it may really be when this clock says `now`.

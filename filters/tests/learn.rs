@@ -61,6 +61,8 @@ struct Heard {
     born: Vec<(String, String)>,
     at: Vec<usize>,
     not_stored: usize,
+    /// Ends of handles, of whatever kind and however often.
+    ended: usize,
     error: Option<Unreadable>,
 }
 
@@ -70,6 +72,10 @@ fn hear<'b>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'b [u
     for piece in pieces {
         fed += piece.len();
         let result = learner.feed(answer, piece, |learned| match learned {
+            Learned::Ends(_, value, at) => {
+                assert_eq!(piece[at], b'"', "the end of {value}");
+                heard.ended += 1;
+            }
             // Items of an answer and what is sealed in it are many; the taxonomy's corpus has them.
             Learned::Born(born, _) if matches!(born.kind.as_str(), "item" | "openai_seal" | "container") => {}
             Learned::Born(born, value) => {

@@ -95,6 +95,7 @@ fn what_allows_what_passes_and_what_is_final_are_apart() {
             Reason::Internal
                 | Reason::UpstreamConnect
                 | Reason::TlsVerify
+                | Reason::EgressMismatch
                 | Reason::UpstreamTimeout
                 | Reason::UpstreamReset
         );

@@ -2,13 +2,15 @@
 //! which it did reach. It takes nobody's word for it, least of all the proxy's headers.
 //!
 //! It covers what the driver of `run` sends: chat completions, embeddings, responses and conversations of the OpenAI dialect,
-//! the terms that ask about their class, grade, surface, vendor and model, and misplaced handles of every kind. It does not
-//! cover the other families, sockets, sealed blobs and tenants: what becomes of these is judged by the clouds' common book
+//! the terms that ask about their class, grade, surface, vendor and model under every reading, continuations that outlive a term,
+//! and misplaced handles of every kind. It does not cover the other families, sockets, sealed blobs and tenants: what becomes of these is judged by the clouds' common book
 //! ([`crate::Fleet`]), which `state` reads.
 
 mod contract;
 mod facts;
+mod lives;
 mod rules;
+mod written;
 pub(crate) mod yaml;
 
 use std::collections::HashMap;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cloud::{FakeCloud, Outcome, Seen, sha256};
 use crate::drive::{Manners, Run, Sample, Verdict};
 
+use lives::Lives;
 pub use rules::{Class, Rules};
 
 /// What one endpoint saw.
@@ -106,11 +109,13 @@ pub fn judge(rules: &Rules, run: &Run, sights: &[Sight]) -> Findings {
     let mut arrivals: HashMap<&str, Vec<&Seen>> = HashMap::new();
     let clock = Clock::now();
     for sight in sights {
+        // What began where is of interest only where it may outlive a term.
+        let lives = rules.leases().then(|| Lives::of(sight, &samples));
         for seen in &sight.seen {
             let nonce = seen.nonce.as_deref().unwrap_or_default();
             arrivals.entry(nonce).or_default().push(seen);
             let sample = samples.get(nonce).copied();
-            let judge = Judge { rules, clock, sight, seen };
+            let judge = Judge { rules, clock, sight, seen, lives: lives.as_ref() };
             judge.arrival(sample, &mut findings);
         }
     }
@@ -144,6 +149,7 @@ struct Judge<'a> {
     clock: Clock,
     sight: &'a Sight,
     seen: &'a Seen,
+    lives: Option<&'a Lives<'a>>,
 }
 
 impl Judge<'_> {
@@ -169,7 +175,9 @@ impl Judge<'_> {
             return;
         };
         let way = sample.duration.saturating_add(Duration::from_millis(1));
-        if !self.rules.allow(&sample.recipe, &sight.cloud, self.clock.wall(seen.at), way) {
+        let lives = self.lives.map(|lives| lives.cited_by(seen, self.clock)).unwrap_or_default();
+        let arrived = self.clock.wall(seen.at);
+        if !self.rules.allow_to_go_on(&sample.recipe, &sight.cloud, arrived, way, &lives) {
             let class = self.rules.class(&sample.recipe).name();
             findings.leaks.push(self.finding(format!("{class} {} reached {}", self.line(), sight.cloud)));
         }

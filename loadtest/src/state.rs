@@ -44,6 +44,9 @@ pub struct StatePlan {
     pub riparian: Option<PathBuf>,
     /// The server in which the replicas share their pins. Default `redis-server`.
     pub redis: PathBuf,
+    /// The replicas share nothing but secrets (`store: sealed`), and there is no server. Leave out the families whose clients invent
+    /// sessions, which that store refuses. Default no.
+    pub sealed: bool,
     /// Families that are told stories of. Default: all.
     pub families: Vec<Family>,
     /// Clouds that there are, of at most three. Default: 3. With one, nothing can be misplaced: the check that the clients find
@@ -77,6 +80,7 @@ impl StatePlan {
             clients: 48,
             riparian,
             redis: PathBuf::from("redis-server"),
+            sealed: false,
             families: Family::ALL.to_vec(),
             parties: 3,
             thefts: true,

@@ -84,7 +84,11 @@ async fn has(
     let Some(path) = &kind.ask else { return false };
     let asked = async {
         let address = ready.state.address()?;
-        let (mut upstream, _) = Upstream::connect(&house.connector, place, ready, address).await.ok()?;
+        let connected = Upstream::connect(&house.connector, place, ready, address).await;
+        if matches!(connected, Err(Reason::EgressMismatch)) {
+            house.metrics.egress_mismatches.increment(1);
+        }
+        let (mut upstream, _) = connected.ok()?;
         let request = prepare::question(snapshot, endpoint, path, &handle.value, head)?;
         upstream.send(request, &[]).await.ok()?;
         let answer = upstream.head().await.ok()?;

@@ -13,6 +13,7 @@ use crate::relay::client::{Client, Unreachable};
 use crate::relay::head::{AnswerHead, RequestHead};
 use crate::relay::timer::Timer;
 use crate::relay::upstream::{Broken, Next, Upstream};
+use crate::seals::{Sealing, open_head, pass};
 use crate::settle::settle;
 use crate::socket;
 use http::header;
@@ -62,6 +63,8 @@ pub(crate) async fn carry(
         let let_in = let_in.is_some();
         return Box::pin(socket::carry(house, client, head, timer, record, (random, let_in))).await;
     }
+    let bare = open_head(record, client.last_tenant(), head);
+    let head = bare.as_deref().unwrap_or(head);
     let received = match &let_in {
         Some(_) => receive(house, client, head, timer, record, random).await,
         None => Err(Refusal::from(Reason::Overloaded).into()),
@@ -205,6 +208,9 @@ impl Carry<'_, '_, '_> {
                 Err(Attempt::Over(failed)) => return Err(failed),
                 // Nothing was sent, so another endpoint of the same set may be tried.
                 Err(Attempt::NotReached(reason)) => {
+                    if reason == Reason::EgressMismatch {
+                        self.house.metrics.egress_mismatches.increment(1);
+                    }
                     self.not_reached(endpoint);
                     if self.next(&mut chosen) { continue } else { reason }
                 }
@@ -322,7 +328,11 @@ impl Carry<'_, '_, '_> {
         record.status = head.status.as_u16();
         record.stream = head.lines.get(&header::CONTENT_TYPE).is_some_and(is_event_stream);
         record.tag(&mut head.lines);
-        let mut observer = observe(self.house, record, &head, without_body).await;
+        let mut seals = Sealing::begin(record);
+        let mut observer = observe(self.house, record, &head, without_body, seals.as_deref_mut()).await;
+        seals = seals.filter(|seals| {
+            seals.head(&mut head, observer.as_ref().is_some_and(Observer::reads_handles)) && !without_body
+        });
         if self.house.is_draining() {
             self.client.close_behind();
         }
@@ -349,19 +359,30 @@ impl Carry<'_, '_, '_> {
             match next {
                 Watched::Done(Ok(Next::Data(data, last))) => {
                     self.record.response_bytes += data.len() as u64;
-                    if let Some(observer) = &mut observer {
-                        observer.feed(self.house, self.record, data.bytes()).await;
+                    let mut sealed = None;
+                    if let Some(seals) = &mut seals {
+                        let bytes = (data.bytes(), last);
+                        sealed =
+                            Box::pin(pass(self.house, self.record, observer.as_mut(), seals, bytes)).await;
+                    } else if let Some(observer) = &mut observer {
+                        observer.feed(self.house, self.record, data.bytes(), None).await;
                     }
                     if last {
                         self.ended(&mut observer).await;
                     }
-                    self.client.write(data, last, within).await?;
+                    match sealed {
+                        Some(sealed) => Box::pin(self.client.write_all(&sealed, last, within)).await?,
+                        None => self.client.write(data, last, within).await?,
+                    }
                     if last {
                         break;
                     }
                 }
                 Watched::Done(Ok(Next::End(trailers))) => {
                     self.ended(&mut observer).await;
+                    if let Some(seals) = seals.as_mut().filter(|seals| seals.frames.is_some()) {
+                        Box::pin(self.client.write_all(&seals.rest(), false, within)).await?;
+                    }
                     self.client.end(trailers, within).await?;
                     break;
                 }

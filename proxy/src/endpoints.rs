@@ -8,7 +8,7 @@ use crate::credentials::Proof;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use metrics::Gauge;
-use riparian_config::{Endpoint, EndpointUrl, Health};
+use riparian_config::{Endpoint, EndpointUrl, Health, Witness};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -173,6 +173,8 @@ pub struct Ready {
     pub proof: Proof,
     /// Certificates to trust instead of the system's.
     pub ca: Option<Arc<pingora_core::protocols::tls::CaType>>,
+    /// Who must be found at the other end.
+    pub witness: Option<Witness>,
     /// Tells connections apart that must not be shared: those to other names, with other certificates or another HTTP version.
     pub pool: u64,
     /// The cloud's name and its own, as they stand in headers.

@@ -13,11 +13,11 @@
 //! | 3 | **scan** | what does the body say of state? | [`read`], [`riparian_filters::scan`] | the body, bounded in time and bytes |
 //! | 4 | **classify** | how much state, and which handles? | [`riparian_filters::classify`] | no |
 //! | 5 | **identify** | which session, whose? | [`riparian_filters::identify`] | no |
-//! | 6 | **recall** | where does that state live? | [`pins`]; skipped when there is no handle | the store, with a timeout |
+//! | 6 | **recall** | where does that state live? | [`pins`], or the seals that stood behind the handles ([`seals`]); skipped when there is no handle | the store, with a timeout |
 //! | 7 | **judge** | what does the contract in force allow? | [`riparian_filters::judge`] | no |
 //! | 8 | **select** | which endpoint, and which next? | [`riparian_filters::select`], [`carry`] | no |
 //! | 9 | **prepare** | what must that endpoint see? | [`riparian_filters::rewrite`], [`prepare`], [`credentials`], [`sigv4`] | no |
-//! | 10 | **relay** | bytes both ways | [`carry`], [`relay`], [`answer`] | I/O |
+//! | 10 | **relay** | is that who was meant; then bytes both ways | [`witness`], [`carry`], [`relay`], [`answer`] | I/O |
 //! | 11 | **observe** | which handles were born, what did it cost? | [`riparian_filters::learn`], [`riparian_filters::meter`], [`observe`] | never |
 //! | 12 | **settle** | write it down, once | [`settle`], [`sessions`] | never: a queue |
 //!
@@ -57,6 +57,7 @@ pub mod receive;
 pub mod record;
 pub mod refuse;
 mod relay;
+mod seals;
 pub mod server;
 pub mod sessions;
 pub mod settle;
@@ -65,4 +66,5 @@ pub mod snapshot;
 mod socket;
 mod terms;
 mod tls;
+mod witness;
 mod workers;

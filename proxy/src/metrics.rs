@@ -125,6 +125,8 @@ pub struct Metrics {
     pub usage_partial: Counter,
     /// Arrival to decision.
     pub decision_seconds: Histogram,
+    /// Connections that reached somebody whom a cloud's witness does not name.
+    pub egress_mismatches: Counter,
     /// Further attempts inside a candidate set.
     pub retries: Counter,
     /// Further attempts that the budget did not allow.
@@ -201,6 +203,7 @@ impl Metrics {
             usage_partial: registry.counter("riparian_usage_partial_total", vec![]),
             decision_seconds: registry.histogram("riparian_decision_seconds", vec![]),
             retries: registry.counter("riparian_retries_total", vec![]),
+            egress_mismatches: registry.counter("riparian_egress_mismatches_total", vec![]),
             retries_denied: registry.counter("riparian_retries_denied_total", vec![]),
             log_dropped: registry.counter("riparian_access_log_dropped_total", vec![]),
             reload_ok: registry.gauge("riparian_config_last_reload_success", vec![]),
@@ -370,6 +373,10 @@ fn describe(recorder: &PrometheusRecorder) {
             "A party's share of a term's money, in millionths of the currency.",
         ),
         ("riparian_retries_total", "Further attempts inside a candidate set."),
+        (
+            "riparian_egress_mismatches_total",
+            "Connections that reached somebody whom a cloud's witness does not name.",
+        ),
         ("riparian_retries_denied_total", "Further attempts that the retry budget did not allow."),
         ("riparian_config_reloads_total", "Reloads, by whether the new configuration was taken."),
         ("riparian_access_log_dropped_total", "Access log lines dropped because the writer was behind."),

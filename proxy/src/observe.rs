@@ -8,10 +8,12 @@ use crate::pins::Born;
 use crate::recall::{life, pin};
 use crate::record::Record;
 use crate::relay::head::AnswerHead;
+use crate::seals::Sealing;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use riparian_config::{Grade, Namespace, Timestamp};
+use riparian_filters::eventstream::Rewriter;
 use riparian_filters::identify::{PinKey, Tenant};
-use riparian_filters::learn::{Answer, Learned, Learner};
+use riparian_filters::learn::{self, Answer, Learned, Learner};
 use riparian_filters::meter::Usage;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -75,8 +77,9 @@ pub(crate) async fn observe(
     record: &mut Record,
     response: &AnswerHead,
     without_body: bool,
+    seals: Option<&mut Sealing>,
 ) -> Option<Observer> {
-    let (metered, observer, usage) = begin(house, record, response, without_body).await?;
+    let (metered, observer, usage) = begin(house, record, response, without_body, seals).await?;
     record.metered = metered;
     record.usage = usage.map(so_far);
     observer
@@ -92,6 +95,7 @@ async fn begin(
     record: &Record,
     response: &AnswerHead,
     without_body: bool,
+    mut seals: Option<&mut Sealing>,
 ) -> Option<(bool, Option<Observer>, Option<Usage>)> {
     let policy = &record.snapshot.policy;
     if !response.status.is_success() {
@@ -110,6 +114,9 @@ async fn begin(
     if handles {
         for (born, value) in answer.in_head(text) {
             births.extend(birth(record, &born.kind, value));
+            if let Some(seals) = &mut seals {
+                seals.born(record, born, value, None);
+            }
         }
         learn(house, record, &births).await;
     }
@@ -118,6 +125,15 @@ async fn begin(
     }
     let plain =
         text(CONTENT_ENCODING.as_str()).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let metered = answer.tells_usage();
+    let kind = text(CONTENT_TYPE.as_str()).unwrap_or("");
+    let framed = handles && plain && kind.starts_with("application/vnd.amazon.eventstream");
+    if let Some(seals) = seals.filter(|_| framed) {
+        seals.frames = Some(Rewriter::default());
+        let (learner, born, not_stored) = (Learner::payloads(answer), SmallVec::new(), keeps_nothing(record));
+        let observer = Observer { learner, handles, born, not_stored, own: None };
+        return Some((metered, Some(observer), None));
+    }
     let read = if handles { Learner::new } else { Learner::of_usage };
     let learner = plain.then(|| read(answer, text(CONTENT_TYPE.as_str())?)).flatten();
     if learner.is_none() && births.is_empty() && handles && record.grade() >= Grade::Creates {
@@ -125,7 +141,6 @@ async fn begin(
         tracing::warn!(decision = %record.id, "an answer in which handles are due is encoded, or of a type that is not read");
     }
     let not_stored = keeps_nothing(record);
-    let metered = answer.tells_usage();
     let Some(mut learner) = learner else { return Some((metered, None, None)) };
     learner.read_head(answer, text);
     let usage = learner.usage(answer);
@@ -140,10 +155,16 @@ fn keeps_nothing(record: &Record) -> bool {
 
 impl Observer {
     /// Reads a piece of the answer; when it returns, every handle in it is pinned, and what it says of tokens is in the record.
-    pub(crate) async fn feed(&mut self, house: &Arc<House>, record: &mut Record, bytes: &[u8]) {
+    pub(crate) async fn feed(
+        &mut self,
+        house: &Arc<House>,
+        record: &mut Record,
+        bytes: &[u8],
+        seals: Option<&mut Sealing>,
+    ) {
         let policy = &record.snapshot.policy;
         let Some(answer) = record.surface.and_then(|surface| policy.answer(surface)) else { return };
-        let births = self.read(house, record, answer, bytes);
+        let births = self.read(house, record, answer, bytes, seals);
         let usage = self.learner.usage(answer);
         // Before anything is waited for: whoever goes away meanwhile has caused it all the same.
         record.usage = usage.map(so_far);
@@ -152,18 +173,58 @@ impl Observer {
         }
     }
 
-    fn read(&mut self, house: &Arc<House>, record: &Record, answer: &Answer, bytes: &[u8]) -> Births {
+    /// What the next bytes of an AWS event stream become with their seals.
+    pub(crate) fn rewrite(
+        &mut self,
+        house: &Arc<House>,
+        record: &mut Record,
+        bytes: &[u8],
+        seals: &mut Sealing,
+    ) -> Vec<u8> {
+        let policy = &record.snapshot.policy;
+        let answer = record.surface.and_then(|surface| policy.answer(surface));
+        let answer = answer.expect("what is observed has births");
+        let mut frames = seals.frames.take().unwrap_or_default();
+        let mut out = Vec::with_capacity(bytes.len() + 256);
+        frames.feed(bytes, &mut out, |payload| {
+            let births = self.read(house, record, answer, payload, Some(seals));
+            house.metrics.handles_learned.increment(births.len() as u64);
+            let sealed = seals.apply(payload);
+            self.learner.end_of_message(answer);
+            seals.end_of_message();
+            sealed
+        });
+        seals.frames = Some(frames);
+        let usage = self.learner.usage(answer);
+        record.usage = usage.map(so_far);
+        out
+    }
+
+    fn read(
+        &mut self,
+        house: &Arc<House>,
+        record: &Record,
+        answer: &Answer,
+        bytes: &[u8],
+        mut seals: Option<&mut Sealing>,
+    ) -> Births {
         let mut births = Births::new();
         let grade = record.grade();
         let (born, not_stored, own) = (&mut self.born, &mut self.not_stored, &mut self.own);
         let keeps_nothing = *not_stored;
+        let lives = |due: &learn::Born| due.always || !(keeps_nothing || grade < Grade::Creates);
         let mut kinds: SmallVec<[Namespace; 4]> = SmallVec::new();
         let mut until: SmallVec<[(Namespace, Duration); 1]> = SmallVec::new();
         let fed = self.learner.feed(answer, bytes, |learned| match learned {
             Learned::NotStored => *not_stored = true,
             Learned::Expires(kind, text) => until.extend(left(text).map(|left| (kind.clone(), left))),
+            Learned::Ends(due, handle, quote) => {
+                if let Some(seals) = seals.as_mut().filter(|_| lives(due)) {
+                    seals.born(record, due, handle, Some(quote));
+                }
+            }
             Learned::Born(due, handle) => {
-                let lives = due.always || !(keeps_nothing || grade < Grade::Creates);
+                let lives = lives(due);
                 if !lives && own.is_none() {
                     return;
                 }
@@ -196,6 +257,11 @@ impl Observer {
         births
     }
 
+    /// Whether handles are due, and not only what the answer costs.
+    pub(crate) fn reads_handles(&self) -> bool {
+        self.handles
+    }
+
     /// Whether a handle was born on this socket.
     pub(crate) fn owns(&self, key: PinKey) -> bool {
         self.own.as_ref().is_some_and(|own| own.has(key))
@@ -225,7 +291,7 @@ impl Observer {
 }
 
 /// A handle that this request's endpoint has made for its tenant.
-fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
+pub(crate) fn birth(record: &Record, kind: &Namespace, handle: &str) -> Option<Born> {
     let (decision, endpoint) = (record.decision.as_ref()?, record.endpoint?);
     let policy = &record.snapshot.policy;
     // What a request of no session leaves behind is a session of its own.

@@ -11,11 +11,13 @@
 //! | memory | no | no | one shard's lock | `max`, `per_tenant` |
 //! | journal | yes, also a kill, but for the last 100 ms | no | the same | the same |
 //! | redis | yes | by replicas | one round trip, `within` | the Redis' `maxmemory` |
+//! | sealed | yes | by replicas | nothing: the request itself says it ([`sealed`]) | there is nothing |
 
 mod breaker;
 mod fault;
 mod journal;
 mod redis;
+pub mod sealed;
 mod table;
 mod value;
 
@@ -78,6 +80,17 @@ enum Backend {
     Memory(table::Table),
     Journal(journal::Journal),
     Redis(redis::Redis),
+    /// Clients have the pins.
+    Sealed,
+}
+
+/// Who answers a question.
+enum Answering<'s> {
+    /// At once.
+    Table(&'s table::Table),
+    /// In a box, so that requests which do not ask one have no room for it in their state.
+    Redis(&'s redis::Redis),
+    Nobody,
 }
 
 /// A store that is about to open: whether it has a key of its own must be known before anything is digested.
@@ -89,6 +102,7 @@ enum Choice {
     Memory,
     Journal(journal::Opened),
     Redis(riparian_config::Redis),
+    Sealed,
 }
 
 impl Opening {
@@ -101,6 +115,7 @@ impl Opening {
             Store::Memory => Choice::Memory,
             Store::Journal(path) => Choice::Journal(journal::Opened::begin(path)?),
             Store::Redis(redis) => Choice::Redis(redis.clone()),
+            Store::Sealed(_) => Choice::Sealed,
         }))
     }
 
@@ -112,7 +127,7 @@ impl Opening {
     pub fn key(&self) -> Result<Keys, OpenFault> {
         match &self.0 {
             Choice::Journal(opened) => opened.key(),
-            Choice::Memory | Choice::Redis(_) => Ok(Keys::new(rand::random())),
+            Choice::Memory | Choice::Redis(_) | Choice::Sealed => Ok(Keys::new(rand::random())),
         }
     }
 
@@ -129,6 +144,7 @@ impl Opening {
     ) -> Result<PinStore, OpenFault> {
         let backend = match self.0 {
             Choice::Memory => Backend::Memory(table::Table::new(limits, metrics.clone())),
+            Choice::Sealed => Backend::Sealed,
             Choice::Journal(opened) => Backend::Journal(opened.open(&limits, keys, metrics.clone())?),
             Choice::Redis(config) => {
                 Backend::Redis(redis::Redis::open(&config, limits.ttl, keys, secrets, metrics.clone()).await?)
@@ -150,9 +166,10 @@ impl PinStore {
     /// # Errors
     /// When the store cannot say, also of one of them.
     pub async fn recall(&self, keys: &[PinKey]) -> Result<Recalled, StoreFault> {
-        let recalled = match self.local() {
-            Ok(table) => Ok(keys.iter().map(|key| table.recall(*key, table.now())).collect()),
-            Err(redis) => Box::pin(redis.recall(keys)).await,
+        let recalled = match self.answering() {
+            Answering::Table(table) => Ok(keys.iter().map(|key| table.recall(*key, table.now())).collect()),
+            Answering::Redis(redis) => Box::pin(redis.recall(keys)).await,
+            Answering::Nobody => return Ok(SmallVec::from_elem(None, keys.len())),
         };
         self.counted(Operation::Recall, recalled)
     }
@@ -166,22 +183,26 @@ impl PinStore {
         if born.is_empty() {
             return Ok(0);
         }
-        let learned = match self.local() {
-            Ok(table) => Ok(born.iter().map(|born| u64::from(table.learn(tenant, born, table.now()))).sum()),
-            Err(redis) => Box::pin(redis.learn(tenant, born)).await,
+        let learned = match self.answering() {
+            Answering::Table(table) => {
+                Ok(born.iter().map(|born| u64::from(table.learn(tenant, born, table.now()))).sum())
+            }
+            Answering::Redis(redis) => Box::pin(redis.learn(tenant, born)).await,
+            Answering::Nobody => return Ok(born.len() as u64),
         };
         self.counted(Operation::Learn, learned)
     }
 
     /// Binds a name that a client asserts, unless it is bound: of many that try, over all replicas, one is the first. Returns
-    /// the pin that is in force, ours or the earlier one.
+    /// the pin that is in force, ours or the earlier one. The store `sealed` binds nothing; nobody may ask it to.
     ///
     /// # Errors
     /// When the store cannot be reached in time; then it may be bound.
     pub async fn bind(&self, tenant: Tenant, born: Born) -> Result<Pin, StoreFault> {
-        let bound = match self.local() {
-            Ok(table) => Ok(table.bind(tenant, &born, table.now())),
-            Err(redis) => Box::pin(redis.bind(tenant, born)).await,
+        let bound = match self.answering() {
+            Answering::Table(table) => Ok(table.bind(tenant, &born, table.now())),
+            Answering::Redis(redis) => Box::pin(redis.bind(tenant, born)).await,
+            Answering::Nobody => Err(StoreFault::Refused),
         };
         self.counted(Operation::Bind, bound)
     }
@@ -194,25 +215,26 @@ impl PinStore {
         if keys.is_empty() {
             return Ok(());
         }
-        let forgotten = match self.local() {
-            Ok(table) => {
+        let forgotten = match self.answering() {
+            Answering::Table(table) => {
                 keys.iter().for_each(|key| table.forget(*key));
                 Ok(())
             }
-            Err(redis) => Box::pin(redis.forget(keys)).await,
+            Answering::Redis(redis) => Box::pin(redis.forget(keys)).await,
+            Answering::Nobody => return Ok(()),
         };
         self.counted(Operation::Forget, forgotten)
     }
 
     /// Forgets what has expired, and returns how many pins that were. A Redis does that by itself.
     pub fn sweep(&self, now: Instant) -> usize {
-        self.local().map_or(0, |table| table.sweep(table.at(now)))
+        self.table().map_or(0, |table| table.sweep(table.at(now)))
     }
 
-    /// How many pins there are; 0 for a Redis, which is not asked.
+    /// How many pins there are; 0 for a Redis, which is not asked, and where clients have them.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.local().map_or(0, table::Table::len)
+        self.table().map_or(0, table::Table::len)
     }
 
     /// Whether there is none; of a Redis that is not known.
@@ -228,13 +250,19 @@ impl PinStore {
         }
     }
 
-    /// Those that answer at once; a Redis is asked in a box, so that requests which do not ask one have no room for it in their
-    /// state.
-    fn local(&self) -> Result<&table::Table, &redis::Redis> {
+    fn answering(&self) -> Answering<'_> {
         match &self.backend {
-            Backend::Memory(table) => Ok(table),
-            Backend::Journal(journal) => Ok(journal.table()),
-            Backend::Redis(redis) => Err(redis),
+            Backend::Memory(table) => Answering::Table(table),
+            Backend::Journal(journal) => Answering::Table(journal.table()),
+            Backend::Redis(redis) => Answering::Redis(redis),
+            Backend::Sealed => Answering::Nobody,
+        }
+    }
+
+    fn table(&self) -> Option<&table::Table> {
+        match self.answering() {
+            Answering::Table(table) => Some(table),
+            Answering::Redis(_) | Answering::Nobody => None,
         }
     }
 

@@ -2,11 +2,12 @@
 
 use crate::ask;
 use crate::house::House;
+use crate::pins::sealed::Opened;
 use crate::pins::{Born, Life, Pin, PinStore};
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
 use crate::snapshot::Snapshot;
-use riparian_config::{Grade, HandleKind, Mark, Timestamp, UnknownHandle};
+use riparian_config::{Grade, HandleKind, Mark, Store, Timestamp, UnknownHandle};
 use riparian_filters::classify::{Classified, HandlePlace};
 use riparian_filters::decide::{Asker, Moment, Recalled, decide};
 use riparian_filters::decision::{Decision, Reason, Verdict};
@@ -82,12 +83,15 @@ pub(crate) fn conclude(
     moment: Moment<'_>,
 ) -> Decision {
     let mut located: Option<Vec<u64>> = None;
+    let sealed = matches!(policy.config.sessions.pins.store, Some(Store::Sealed(_)));
     let owners: SmallVec<[Owner; 4]> = classified
         .handles
         .iter()
         .zip(known)
         .map(|(handle, known)| match (known, handle.mark) {
             (Some(lives), _) => lives.owner,
+            // Without a store there is nothing to bind it in, and the next request could go elsewhere.
+            (None, Some(Mark::Asserted)) if sealed => Owner::Unknown,
             (None, Some(Mark::Asserted)) => Owner::Unbound,
             (None, Some(Mark::Located)) => {
                 let holders = policy.holders(&handle.value);
@@ -115,25 +119,26 @@ pub(crate) fn conclude(
     decide(policy, classified, &cited.asker, recalled, moment)
 }
 
-/// Stages 6 to 8 of a live request: asks the pins, and where the client has just invented a handle, binds it to the endpoint that
-/// was chosen, before a byte is sent there.
+/// Stages 6 to 8 of a live request: asks the pins, or believes the seals that were opened, and where the client has just invented a
+/// handle, binds it to the endpoint that was chosen, before a byte is sent there.
 pub(crate) async fn recall(
     house: &Arc<House>,
     snapshot: &Snapshot,
     head: &RequestHead,
     classified: &Classified<'_>,
     cited: &Cited,
-    over: Option<Over<'_>>,
+    beside: (&[Opened], Option<Over<'_>>),
     moment: Moment<'_>,
 ) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
     if cited.keys.is_empty() {
+        let (_, over) = beside;
         let socket = over.map(|over| over.lives);
         let rested = |session| house.sessions.rested(session, Instant::now());
         let decision = conclude(&snapshot.policy, classified, cited, &[], socket, rested, moment);
         return Ok((decision, SmallVec::new()));
     }
     // In a box: a connection whose requests cite nothing has no room for it in its state.
-    Box::pin(recall_handles(house, snapshot, head, classified, cited, over, moment)).await
+    Box::pin(recall_handles(house, snapshot, head, classified, cited, beside, moment)).await
 }
 
 async fn recall_handles(
@@ -142,7 +147,7 @@ async fn recall_handles(
     head: &RequestHead,
     classified: &Classified<'_>,
     cited: &Cited,
-    over: Option<Over<'_>>,
+    (opened, over): (&[Opened], Option<Over<'_>>),
     moment: Moment<'_>,
 ) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
     let policy = &snapshot.policy;
@@ -154,6 +159,11 @@ async fn recall_handles(
     let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
     let mut known: SmallVec<[Known; 4]> =
         pins.iter().map(|pin| pin.as_ref().map(|pin| lives(policy, pin))).collect();
+    for (known, handle) in known.iter_mut().zip(&classified.handles).filter(|(known, _)| known.is_none()) {
+        let blob = handle.mark == Some(Mark::Sealed);
+        let told = opened.iter().find(|one| one.blob == blob && one.handle == *handle.value);
+        *known = told.map(|one| lives(policy, &one.pin));
+    }
     if let Some(over) = over {
         for (known, _) in known.iter_mut().zip(&cited.keys).filter(|(_, key)| (over.owns)(**key)) {
             *known = Some(over.lives);
@@ -198,6 +208,10 @@ async fn bind(
     for (at, handle) in classified.handles.iter().enumerate() {
         if known[at].is_some() || handle.mark != Some(Mark::Asserted) {
             continue;
+        }
+        if matches!(policy.config.sessions.pins.store, Some(Store::Sealed(_))) {
+            // Its home cloud may have two endpoints, and the wrong one answers with amnesia.
+            return Err(Reason::UnknownHandle);
         }
         let pin = pin(policy, endpoint, session.id, decision.since);
         let born = Born { key: cited.keys[at], pin, life: life(policy.kind(handle.namespace)) };

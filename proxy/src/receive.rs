@@ -10,6 +10,7 @@ use crate::relay::client::{BodyFault, Client};
 use crate::relay::head::{RequestHead, number};
 use crate::relay::held::Held;
 use crate::relay::timer::Timer;
+use crate::seals::open_body;
 use crate::socket::Asking;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use riparian_config::{Balance, Grade, Socket, Surface, Timestamp};
@@ -79,8 +80,16 @@ pub(crate) async fn receive(
     let form = recognised.as_ref().map(|recognised| recognised.form);
 
     let mut reader = Reader::new(&head.headers, policy, recognised.as_ref())?;
-    let (body, held) = hold(house, client, head, timer, policy, &mut reader).await?;
+    let sealed = snapshot.seals.is_some();
+    let now = if sealed { &mut Reader::Blind } else { &mut reader };
+    let (mut body, held) = hold(house, client, head, timer, policy, now).await?;
     record.request_bytes = body.bytes;
+    if sealed {
+        // Seals come off before anything is read, so it is read when all is there.
+        let tenant = policy.who(client.last_tenant(), &asked).tenant;
+        open_body(record, tenant, &reader, &mut body);
+        body.all().try_for_each(|chunk| reader.feed(chunk))?;
+    }
     let read = reader.finish()?;
 
     let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;
@@ -133,7 +142,8 @@ pub(crate) async fn decide(
     let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified, grade_of)?;
     (record.caller, record.parent) = (identity.caller, identity.parent);
     (record.asker, record.fired) = (Some(cited.asker), classified.fired);
-    let (decision, known) = recall(house, &snapshot, head, classified, &cited, None, moment).await?;
+    let (decision, known) =
+        recall(house, &snapshot, head, classified, &cited, (&record.opened, None), moment).await?;
     record.decided = Some(Instant::now());
     record.reason = decision.verdict.reason();
     record.ends = ends(policy, classified, &cited);

@@ -1,6 +1,7 @@
 //! What one request leaves behind: its record, which the answer's headers, the access log and the metrics read.
 
 use crate::metrics::Outcome;
+use crate::pins::sealed::Opened;
 use crate::relay::lines::Lines;
 use crate::sessions::{Evidence, Sessions};
 use crate::snapshot::Snapshot;
@@ -64,6 +65,8 @@ pub struct Record {
     pub handles: usize,
     /// The handles that it cites.
     pub cites: SmallVec<[PinKey; 1]>,
+    /// What it cites by sealed names.
+    pub opened: Vec<Opened>,
     /// The handles that its success ends.
     pub ends: SmallVec<[PinKey; 1]>,
     /// Which of the named callers asks.
@@ -122,6 +125,7 @@ impl Record {
             model: None,
             handles: 0,
             cites: SmallVec::new(),
+            opened: Vec::new(),
             ends: SmallVec::new(),
             caller: None,
             asker: None,

@@ -429,7 +429,7 @@ fn unchanged(before: &Config, after: &Config) -> Result<(), StartFault> {
     if sockets(before) != sockets(after) || admin(before) != admin(after) {
         return Err(StartFault::Restart("listeners and admin"));
     }
-    if before.sessions.pins != after.sessions.pins {
+    if !before.sessions.pins.is_the_store_of(&after.sessions.pins) {
         return Err(StartFault::Restart("sessions.pins"));
     }
     if before.sessions.key != after.sessions.key {

@@ -4,10 +4,11 @@ use crate::credentials::{self, SecretFault, Secrets};
 use crate::endpoints::{EndpointState, Ready};
 use crate::meter::Charges;
 use crate::metrics::Metrics;
+use crate::pins::sealed::Ring;
 use http::HeaderValue;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::WrappedX509;
-use riparian_config::{Config, Endpoint, HttpVersion};
+use riparian_config::{Config, Endpoint, HttpVersion, Store, Witness};
 use riparian_filters::identify::Keys;
 use riparian_filters::judge::HealthView;
 use riparian_filters::policy::{EndpointId, Policy};
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// The first 16 hex digits of the BLAKE3 of the file and of those that it names: which configuration a log line speaks of.
     pub hash: String,
+    /// The keys of seals, where clients have the pins.
+    pub seals: Option<Ring>,
     /// Counts snapshots, so that caches of labels know when numbers change their meaning.
     pub generation: u64,
     /// What requests add to commitments and shares.
@@ -42,6 +45,8 @@ pub enum SnapshotFault {
     Secret(String, SecretFault),
     /// A file of certificates cannot be used.
     Certificates(String, String),
+    /// A key of seals cannot be had.
+    Seal(SecretFault),
     /// A caller cannot be known.
     Caller(String, String),
     /// The tables do not compile.
@@ -53,6 +58,7 @@ impl fmt::Display for SnapshotFault {
         match self {
             Self::Secret(endpoint, fault) => write!(f, "credential of {endpoint}: {fault}"),
             Self::Certificates(endpoint, what) => write!(f, "ca of {endpoint}: {what}"),
+            Self::Seal(fault) => write!(f, "sessions.pins.keys: {fault}"),
             Self::Caller(tenant, what) => write!(f, "tenant {tenant}: {what}"),
             Self::Tables(what) => write!(f, "surface table: {what}"),
         }
@@ -97,15 +103,24 @@ impl Snapshot {
                 });
                 let shown = [place.cloud_name.as_str(), endpoint.name.as_str()]
                     .map(|name| HeaderValue::from_str(name).expect("names are checked to be ASCII"));
-                ready.push(Ready { state, proof, ca, pool: pool(endpoint), shown });
+                let witness = policy.config.clouds[place.cloud].witness.clone();
+                let pool = pool(endpoint, witness.as_ref());
+                ready.push(Ready { state, proof, ca, witness, pool, shown });
             }
         }
+        let pins = &policy.config.sessions.pins;
+        let seals = match &pins.store {
+            Some(Store::Sealed(keys)) => Ring::read(keys, pins.ttl, secrets)
+                .map_err(|fault| faults.push(SnapshotFault::Seal(fault)))
+                .ok(),
+            _ => None,
+        };
         if !faults.is_empty() {
             return Err(faults);
         }
         let charges = Arc::new(Charges::compile(&policy.config, metrics));
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { policy, hash, generation, charges, ready })
+        Ok(Self { policy, hash, seals, generation, charges, ready })
     }
 
     fn state_of(&self, endpoint: &Endpoint) -> Option<Arc<EndpointState>> {
@@ -183,12 +198,13 @@ fn certificates(path: &Path) -> Result<Arc<CaType>, String> {
 }
 
 /// Which connections may be shared. Two endpoints at one address with different authorities or versions must not.
-fn pool(endpoint: &Endpoint) -> u64 {
+fn pool(endpoint: &Endpoint, witness: Option<&Witness>) -> u64 {
     let mut hasher = DefaultHasher::new();
     endpoint.name.hash(&mut hasher);
     // A connection was verified for one name.
     (endpoint.url.tls, &endpoint.url.host).hash(&mut hasher);
     endpoint.ca_file.hash(&mut hasher);
+    witness.hash(&mut hasher);
     (endpoint.http_version == HttpVersion::Http2).hash(&mut hasher);
     hasher.finish()
 }

@@ -33,6 +33,7 @@ use crate::refuse::Refusal;
 use crate::relay::client::{Client, Http1};
 use crate::relay::head::RequestHead;
 use crate::relay::timer::Timer;
+use crate::seals::{Sealing, open_head};
 use crate::snapshot::Snapshot;
 use ending::{Deadlines, Ended};
 use http::StatusCode;
@@ -63,6 +64,8 @@ pub(crate) async fn carry(
     // A browser has no other place for its key; from here on it is where all others have theirs.
     let moved = asking::with_credential(head);
     let head = moved.as_ref().unwrap_or(head);
+    let bare = open_head(record, client.last_tenant(), head);
+    let head = bare.as_deref().unwrap_or(head);
     let opened = match let_in {
         true => open(house, client, head, record, random).await,
         false => Err(Refusal::from(Reason::Overloaded)),
@@ -199,7 +202,7 @@ async fn connected(
         house.terms.subscribe(),
         house.draining.subscribe(),
     );
-    let server = Server::new(observe_socket(record));
+    let server = Server::new(observe_socket(record), Sealing::begin(record));
     let mut relay =
         Relay { house, record, head, pump, caller, server, standing, deadlines, half_control: false };
     if let Some((message, splice)) = first {

@@ -26,7 +26,7 @@ async fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 /// What `docs` and dashboards build on: every family with its type and labels.
-const FAMILIES: [(&str, &str, &[&str]); 40] = [
+const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("riparian_access_log_dropped_total", "counter", &[]),
     ("riparian_answers_unread_total", "counter", &[]),
     ("riparian_band_requests_total", "counter", &[]),
@@ -36,6 +36,7 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("riparian_config_reloads_total", "counter", &["result"]),
     ("riparian_connections_open", "gauge", &[]),
     ("riparian_decision_seconds", "histogram", &[]),
+    ("riparian_egress_mismatches_total", "counter", &[]),
     ("riparian_endpoint_up", "gauge", &["cloud", "endpoint"]),
     ("riparian_epoch", "gauge", &[]),
     ("riparian_first_byte_seconds", "histogram", &["cloud"]),

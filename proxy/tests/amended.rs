@@ -63,7 +63,7 @@ const ENDINGS: [Ending; 4] = [
 const STREAMS: usize = 8;
 const SOCKETS: usize = 4;
 /// Streams last from before the boundary until well after it.
-const CHUNKS: usize = 60;
+const CHUNKS: usize = 80;
 const PACE: Duration = Duration::from_millis(100);
 
 /// The example over these clouds, with its boundary at `boundary`, and with clocks that agree.
@@ -164,7 +164,7 @@ async fn amend(ending: &Ending) {
     let loads: Vec<_> = (0..2).map(|_| tokio::spawn(load(at, Arc::clone(&stop)))).collect();
 
     // The amended contract is put into force, and its boundary passes by itself.
-    let boundary = Timestamp::now() + Duration::from_millis(2500);
+    let boundary = Timestamp::now() + Duration::from_secs(4);
     running.reload(&config(ending, &clouds, boundary), "amended.yaml").await.unwrap();
     let left =
         Duration::try_from(boundary.duration_since(Timestamp::now())).expect("reloaded before the boundary");

@@ -11,7 +11,7 @@ use riparian_loadtest::Fault;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::wire::SOON;
-use support::{Clouds, QUIET, address, chat, get, json, ours, post, proxy, send};
+use support::{Clouds, QUIET, address, chat, get, json, ours, post, proxy, proxy_before, send};
 
 /// Chat completions are stateless, whatever is stored is not.
 fn contract(terms: &[&str]) -> String {
@@ -120,12 +120,13 @@ async fn nothing_goes_elsewhere_while_the_only_designated_cloud_is_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terms_change_by_themselves_when_their_time_comes() {
     let clouds = Clouds::start().await;
-    let boundary = Timestamp::now() + Duration::from_millis(4000);
-    let terms = format!(
-        "enforce: r\nreadings: {{ r: {{ stateful_from: never }} }}\nclock_skew: 0s\nterms:\n\
-         - {{ id: before, until: {boundary}, only: azure }}\n- {{ id: after, from: {boundary}, only: aws }}"
-    );
-    let running = proxy(&clouds.config(&terms, QUIET)).await;
+    let terms = |boundary: Timestamp| {
+        format!(
+            "enforce: r\nreadings: {{ r: {{ stateful_from: never }} }}\nclock_skew: 0s\nterms:\n\
+             - {{ id: before, until: {boundary}, only: azure }}\n- {{ id: after, from: {boundary}, only: aws }}"
+        )
+    };
+    let (running, boundary) = proxy_before(|boundary| clouds.config(&terms(boundary), QUIET)).await;
     let deadline = Instant::now() + SOON;
     let (mut before, mut after) = (0, 0);
     while after < 5 {

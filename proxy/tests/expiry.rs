@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::raw::{Raw, eventually};
 use support::socket::{Socket, SocketCloud, echo};
 use support::turns::{first, follow_up};
-use support::{Clouds, QUIET, address, json as body_of, ours, post, proxy, send};
+use support::{Clouds, QUIET, address, json as body_of, ours, post, proxy, proxy_before, send};
 
 const RESPONSES: &str = "/v1/responses";
 
@@ -24,10 +24,6 @@ fn terms(boundary: Timestamp, on_expiry: &str, more: &str) -> String {
         "enforce: r\nreadings: {{ r: {{ stateful_from: never }} }}\nclock_skew: 0s\nterms:\n\
          - {{ id: before, until: {boundary}, only: azure, on_expiry: {on_expiry} }}\n- {{ id: after, from: {boundary}, {more} }}"
     )
-}
-
-fn soon() -> Timestamp {
-    Timestamp::now() + Duration::from_millis(2500)
 }
 
 async fn until(boundary: Timestamp) {
@@ -61,8 +57,9 @@ fn leased(running: &Running) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_grandfathered_until_its_own_end() {
-    let (clouds, boundary) = (Clouds::start().await, soon());
-    let running = proxy(&clouds.config(&terms(boundary, "grandfather", "only: aws"), QUIET)).await;
+    let clouds = Clouds::start().await;
+    let (running, boundary) =
+        proxy_before(|boundary| clouds.config(&terms(boundary, "grandfather", "only: aws"), QUIET)).await;
     let at = address(&running);
     let mut handle = begin(at).await;
     until(boundary).await;
@@ -79,8 +76,9 @@ async fn a_session_is_grandfathered_until_its_own_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_cut_where_its_term_says_so_and_where_it_says_nothing() {
     for on_expiry in ["cut", "cut, parties: [Acme]"] {
-        let (clouds, boundary) = (Clouds::start().await, soon());
-        let running = proxy(&clouds.config(&terms(boundary, on_expiry, "only: aws"), QUIET)).await;
+        let clouds = Clouds::start().await;
+        let (running, boundary) =
+            proxy_before(|boundary| clouds.config(&terms(boundary, on_expiry, "only: aws"), QUIET)).await;
         let at = address(&running);
         let handle = begin(at).await;
         until(boundary).await;
@@ -92,9 +90,9 @@ async fn a_session_is_cut_where_its_term_says_so_and_where_it_says_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_drained_by_its_rest() {
-    let (clouds, boundary) = (Clouds::start().await, soon());
-    let rest = format!("{QUIET}\nsessions: {{ idle: 2s }}");
-    let running = proxy(&clouds.config(&terms(boundary, "drain", "only: aws"), &rest)).await;
+    let (clouds, rest) = (Clouds::start().await, format!("{QUIET}\nsessions: {{ idle: 4s }}"));
+    let config = |boundary| clouds.config(&terms(boundary, "drain", "only: aws"), &rest);
+    let (running, boundary) = proxy_before(config).await;
     let at = address(&running);
     let mut handle = begin(at).await;
     until(boundary).await;
@@ -104,15 +102,16 @@ async fn a_session_is_drained_by_its_rest() {
         handle = next.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    tokio::time::sleep(Duration::from_millis(2200)).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
     let (status, _, reason, _) = go_on(at, &handle).await;
     assert_eq!((status, reason.as_str()), (403, "session_drained"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_term_in_force_forbids_no_session_outlives() {
-    let (clouds, boundary) = (Clouds::start().await, soon());
-    let running = proxy(&clouds.config(&terms(boundary, "grandfather", "never: azure"), QUIET)).await;
+    let clouds = Clouds::start().await;
+    let (running, boundary) =
+        proxy_before(|boundary| clouds.config(&terms(boundary, "grandfather", "never: azure"), QUIET)).await;
     let at = address(&running);
     let handle = begin(at).await;
     until(boundary).await;
@@ -124,9 +123,9 @@ async fn what_a_term_in_force_forbids_no_session_outlives() {
 async fn sockets_do_as_their_term_says() {
     for (on_expiry, closed) in [("grandfather", false), ("drain", false), ("cut", true)] {
         let (a, b) = (SocketCloud::start(echo).await, SocketCloud::start(echo).await);
-        let boundary = soon();
-        let config = format!(
-            "version: 1
+        let config = |boundary| {
+            format!(
+                "version: 1
 listeners: [{{ name: apps, bind: 127.0.0.1:0 }}]
 clouds:
   azure: {{ endpoints: [{{ name: one, dialect: openai, url: \"{}\", credential: none }}] }}
@@ -135,15 +134,16 @@ contract:
 {}
 {}
 ",
-            a.url(),
-            b.url(),
-            terms(boundary, on_expiry, "only: aws")
-                .lines()
-                .map(|line| format!("  {line}\n"))
-                .collect::<String>(),
-            QUIET.replace("idle: 2s", "idle: 60s").replace("body_within: 2s", "body_within: 60s"),
-        );
-        let running = proxy(&config).await;
+                a.url(),
+                b.url(),
+                terms(boundary, on_expiry, "only: aws")
+                    .lines()
+                    .map(|line| format!("  {line}\n"))
+                    .collect::<String>(),
+                QUIET.replace("idle: 2s", "idle: 60s").replace("body_within: 2s", "body_within: 60s"),
+            )
+        };
+        let (running, boundary) = proxy_before(config).await;
         let mut client = Socket::open(address(&running), "/v1/realtime?model=gpt-5.5").await;
         client.text(json!({ "type": "a" }).to_string()).await;
         client.json().await;

@@ -74,7 +74,7 @@ impl Drop for Program {
 }
 
 /// Every field that a line may have.
-const FIELDS: [&str; 41] = [
+const FIELDS: &[&str] = &[
     "attempts",
     "cache_write_tokens",
     "cached_tokens",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use support::origin::Origin;
-use support::script::{Seen, answer, said, scripted, two};
+use support::script::{Seen, answer, event, said, scripted, two};
 use support::{address, get, json, ours, post, proxy, send};
 
 /// A request with these header lines.
@@ -300,30 +300,6 @@ async fn an_account_that_keeps_nothing_gives_birth_to_nothing() {
     let body = json!({ "model": "m", "previous_response_id": "resp_1" });
     let next = send(address(&running), post("/v1/responses", &body)).await;
     assert_eq!((next.status().as_u16(), ours(&next, "reason")), (400, "unknown_handle"));
-}
-
-/// One message of an AWS event stream, with a JSON payload.
-fn event(payload: &Value) -> Vec<u8> {
-    let payload = payload.to_string();
-    let headers = b"\x0b:event-type\x07\x00\x05delta";
-    let (total, head) = (16 + headers.len() + payload.len(), headers.len());
-    let mut out =
-        [u32::try_from(total).unwrap().to_be_bytes(), u32::try_from(head).unwrap().to_be_bytes()].concat();
-    out.extend_from_slice(&crc(&out).to_be_bytes());
-    out.extend_from_slice(headers);
-    out.extend_from_slice(payload.as_bytes());
-    out.extend_from_slice(&crc(&out).to_be_bytes());
-    out
-}
-
-/// CRC-32 as of IEEE 802.3, bit by bit.
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 },
-        )
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

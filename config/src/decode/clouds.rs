@@ -3,6 +3,7 @@
 use super::listeners::file_of;
 use super::naming::{is_model_name, name, name_at, patterns, unique};
 use super::sigv4::sigv4;
+use super::witness::witness;
 use crate::fault::{Found, Place};
 use crate::owner::owner_of;
 use crate::read::{Fields, Spot, first_line, text, value_at};
@@ -57,8 +58,9 @@ pub(super) fn clouds(file: &Fields<'_>, limits: Option<&Limits>, found: &mut Fou
             }
             endpoints.extend(endpoint(&fields, url, limits, found));
         }
-        if let (Some(name), Some(owner)) = (cloud_name, owner) {
-            clouds.push(Cloud { name, owner, endpoints });
+        let witness = witness(&fields, &endpoints, found);
+        if let (Some(name), Some(owner), Some(witness)) = (cloud_name, owner, witness) {
+            clouds.push(Cloud { name, owner, endpoints, witness });
         }
     }
     unique(&names, "endpoint", found);

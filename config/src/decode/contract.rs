@@ -3,7 +3,7 @@
 //! A contract may be in several files, each with its own faults; what is said once stands in one of them.
 
 use super::naming::{known_names, name, name_at, patterns, surface_patterns, unique, unknown};
-use crate::fault::Found;
+use crate::fault::{Found, Place};
 use crate::read::{Fields, Spot, first_line, text, value_at};
 use crate::sections::{CLASSES, CONTRACT_FILE};
 use crate::suggest::nearest;
@@ -24,6 +24,8 @@ struct Known<'t> {
     data_regions: Vec<&'t str>,
     surfaces: &'t Surfaces,
     readings: Vec<Reading>,
+    /// The names of all readings, of those with faults of their own too; `None` where a part could not be read.
+    reading_names: Option<Vec<String>>,
 }
 
 /// What all parts say together.
@@ -62,8 +64,8 @@ pub(super) fn contract(
     }
     let files = parts.len();
     parts.push(Part { fields: own, file: None, faults: std::mem::take(found) });
-    let all_are_read =
-        files == included.len() && (!parts[files].fields.has("include") || !included.is_empty());
+    let named = parts[files].fields.texts("include", &mut Found::default()).len();
+    let all_are_read = files == named && (named > 0 || !parts[files].fields.has("include"));
     let known = known(file, surfaces, tenants);
     let whole = whole(&mut parts, known, file, all_are_read);
     let once = Once::read(&mut parts);
@@ -129,6 +131,7 @@ fn known<'t>(file: &Fields<'t>, surfaces: &'t Surfaces, tenants: &'t [NamedTenan
         data_regions,
         surfaces,
         readings: Vec::new(),
+        reading_names: None,
     }
 }
 
@@ -136,9 +139,8 @@ fn known<'t>(file: &Fields<'t>, surfaces: &'t Surfaces, tenants: &'t [NamedTenan
 fn whole(parts: &mut [Part<'_>], mut known: Known<'_>, file: &Fields<'_>, all_are_read: bool) -> Whole {
     let (mut readings, mut names) = (Vec::new(), Vec::new());
     for part in &mut *parts {
-        for reading in readings_of(&part.fields, known.surfaces, &mut part.faults) {
+        for (at, reading) in readings_of(&part.fields, known.surfaces, &mut part.faults) {
             if names.contains(&reading.name) {
-                let at = part.fields.at("readings");
                 let what = format!("a second reading is called `{}`", reading.name);
                 part.faults.fault(at, what, "another file gives that name already", "another name");
                 continue;
@@ -157,6 +159,7 @@ fn whole(parts: &mut [Part<'_>], mut known: Known<'_>, file: &Fields<'_>, all_ar
     let all_names: Vec<String> =
         parts.iter().flat_map(|part| keys(&part.fields, "readings")).map(str::to_owned).collect();
     let enforced = enforced(parts, &known.readings, &all_names, all_are_read);
+    known.reading_names = all_are_read.then_some(all_names);
     for (key, like) in [
         ("readings", "{ memory-is-state: { stateful_from: continues } }"),
         ("terms", "[{ id: azure-stateless, only: azure }]"),
@@ -221,11 +224,11 @@ impl Once {
         let last = parts.len() - 1;
         let at = |which: Option<usize>| which.unwrap_or(last);
         let part = &mut parts[at(band)];
-        let band = match part.fields.word("band", &mut part.faults)? {
+        let band = part.fields.word("band", &mut part.faults).map(|word| match word {
             "enforced" => Band::Enforced,
             "refuse" => Band::Refuse,
             _ => Band::Conservative,
-        };
+        });
         let part = &mut parts[at(otherwise)];
         let written =
             part.fields.has("otherwise") && part.fields.word("otherwise", &mut part.faults).is_some();
@@ -238,7 +241,7 @@ impl Once {
         let part = &mut parts[at(approved)];
         let approved_by = part.fields.text("approved_by", &mut part.faults).map(|spot| spot.text.to_owned());
         Some(Self {
-            band,
+            band: band?,
             otherwise: written,
             parties,
             approved_by,
@@ -273,25 +276,23 @@ fn keys<'t>(file: &Fields<'t>, key: &str) -> Vec<&'t str> {
     }
 }
 
-fn readings_of(fields: &Fields<'_>, surfaces: &Surfaces, found: &mut Found) -> Vec<Reading> {
+/// With the places of their names.
+fn readings_of(fields: &Fields<'_>, surfaces: &Surfaces, found: &mut Found) -> Vec<(Place, Reading)> {
     let named = fields.named("readings", found);
     let read = |(spot, fields): (Spot<'_>, Option<Fields<'_>>)| {
+        let at = spot.at;
         let name = name(spot, ReadingName::new, found);
         let fields = fields?;
         let word = fields.word("stateful_from", found);
-        let inner_calls = match fields.word("inner_calls", found)? {
+        let inner_calls = fields.word("inner_calls", found);
+        let surface_classes = of_surfaces(&fields, surfaces, found);
+        let signals = of_signals(&fields, surfaces, found);
+        let inner_calls = match inner_calls? {
             "inherit" => InnerCalls::Inherit,
             _ => InnerCalls::Own,
         };
-        let surface_classes = of_surfaces(&fields, surfaces, found);
-        let signals = of_signals(&fields, surfaces, found);
-        Some(Reading {
-            name: name?,
-            stateful_from: Grade::parse(word?),
-            inner_calls,
-            surfaces: surface_classes,
-            signals,
-        })
+        let stateful_from = Grade::parse(word?);
+        Some((at, Reading { name: name?, stateful_from, inner_calls, surfaces: surface_classes, signals }))
     };
     named.into_iter().filter_map(read).collect()
 }
@@ -427,12 +428,13 @@ fn claim(fields: &Fields<'_>, known: &Known<'_>, file: &Fields<'_>, found: &mut 
     };
     let (from, until) = span(fields, "the claim", found);
     let reading = fields.text("reading", found).and_then(|spot| {
-        let names: Vec<_> = known.readings.iter().map(|reading| reading.name.as_str()).collect();
-        let at = names.iter().position(|name| *name == spot.text);
-        if at.is_none() {
+        if let Some(names) = &known.reading_names
+            && !names.iter().any(|name| name == spot.text)
+        {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
             unknown(spot, &names, "reading", found);
         }
-        at
+        known.readings.iter().position(|reading| reading.name.as_str() == spot.text)
     });
     let then = fields.section("then", found)?;
     let mut clouds = |key| known_names(&then, key, &known.clouds, "cloud", CloudName::new, found);

@@ -26,6 +26,35 @@ pub(crate) static CLOUD: Section = Section {
             "[{ name: azure-eastus2, ... }]",
             "The addresses in it.",
         ),
+        row(
+            "witness",
+            Optional,
+            In(&WITNESS),
+            r#"{ certificate_names: ["*.openai.azure.com"] }"#,
+            "Who must be at the other end of every connection to its endpoints; otherwise nothing is sent there.",
+        ),
+    ],
+};
+
+pub(crate) static WITNESS: Section = Section {
+    name: "witness",
+    doc: "What a connection must be found to have reached, beside the name in the URL; all that is given must hold.",
+    rule: Rule::AtLeastOne(&["addresses", "certificate_names"]),
+    fields: &[
+        row(
+            "addresses",
+            Optional,
+            List(&Text),
+            "[20.0.0.0/8, \"2603:1000::/24\"]",
+            "Ranges of addresses, one of which the other end's is in. Without it: any address.",
+        ),
+        row(
+            "certificate_names",
+            Optional,
+            List(&Text),
+            r#"["*.openai.azure.com"]"#,
+            "Names, one of which the other end's certificate is for, as it writes them, beside the host in the URL; `*.` for every name below. Without it: any certificate that is good for that host.",
+        ),
     ],
 };
 

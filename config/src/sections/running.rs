@@ -108,9 +108,9 @@ pub(crate) static PINS: Section = Section {
         row(
             "store",
             Optional,
-            Word(&["journal", "memory", "redis"]),
+            Word(&["journal", "memory", "redis", "sealed"]),
             "journal",
-            "journal: in memory and in a file behind it, so that a restart forgets nothing. memory: a restart forgets all. redis: replicas share it; needs `sessions.key`. Without it `riparian run` keeps a journal in ./riparian-pins, and the demo memory.",
+            "journal: in memory and in a file behind it, so that a restart forgets nothing. memory: a restart forgets all. redis: replicas share it; needs `sessions.key`. sealed: nothing is kept, handles go to clients with a seal behind them that says where they live, and any replica with the keys opens it; needs `keys` and `sessions.key`. Without it `riparian run` keeps a journal in ./riparian-pins, and the demo memory.",
         ),
         row(
             "path",
@@ -127,6 +127,13 @@ pub(crate) static PINS: Section = Section {
             "The Redis, or what speaks like one, of the store redis.",
         ),
         row(
+            "keys",
+            Optional,
+            List(&In(&SECRET)),
+            "[{ env: RIPARIAN_SEAL_KEY }]",
+            "The secrets of the store sealed, of at least 32 bytes each: the first one seals, each of them opens. Put a new one behind the others first, on every replica, then before them; take an old one out when `ttl` is over. Read at start and at reload.",
+        ),
+        row(
             "ttl",
             Default("30d"),
             TIME,
@@ -138,21 +145,21 @@ pub(crate) static PINS: Section = Section {
             Default("1000000"),
             Count(1, 1_000_000_000),
             "1000000",
-            "Pins in all; over it the oldest go. Default 1000000. Not of the store redis: its `maxmemory` bounds it.",
+            "Pins in all; over it the oldest go. Default 1000000. Not of the stores redis, whose `maxmemory` bounds it, and sealed.",
         ),
         row(
             "per_tenant",
             Default("100000"),
             Count(1, 1_000_000_000),
             "100000",
-            "Pins of one tenant; over it that tenant's own oldest go. Default 100000. Not of the store redis.",
+            "Pins of one tenant; over it that tenant's own oldest go. Default 100000. Not of the stores redis and sealed.",
         ),
         row(
             "sweep",
             Default("1m"),
             TIME,
             "1m",
-            "How often expired pins are swept. Default 1m. Not of the store redis.",
+            "How often expired pins are swept. Default 1m. Not of the stores redis and sealed.",
         ),
     ],
 };

@@ -65,6 +65,7 @@ pub fn hear<'p>(answer: &Answer, kind: &str, pieces: impl IntoIterator<Item = &'
         let result = learner.feed(answer, piece, |learned| {
             assert!(!failed, "something is learned after an error");
             match learned {
+                Learned::Ends(_, _, at) => assert_eq!(piece.get(at), Some(&b'"'), "a handle's end"),
                 Learned::Born(born, value) => heard.born.push((born.kind.to_string(), value.to_owned())),
                 Learned::Expires(..) => panic!("no end is due"),
                 Learned::NotStored => {

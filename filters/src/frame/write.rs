@@ -4,8 +4,20 @@ use super::{CONTROL_BYTES_MAX, CloseCode, Kind, Mask};
 
 /// Appends the head of a frame that is a whole message; its payload must follow, masked with `mask` if that is given.
 pub fn write_head(out: &mut Vec<u8>, kind: Kind, mask: Option<[u8; 4]>, payload_bytes: u64) {
-    let masked = if mask.is_some() { 0x80 } else { 0 };
     out.push(0x80 | kind.opcode());
+    write_length(out, mask, payload_bytes);
+}
+
+/// Appends a server's frame that is a part of a message: its `first`, its `last`, or one between them (RFC 6455, 5.4).
+pub fn write_fragment(out: &mut Vec<u8>, kind: Kind, first: bool, last: bool, payload: &[u8]) {
+    let opcode = if first { kind.opcode() } else { 0 };
+    out.push(opcode | if last { 0x80 } else { 0 });
+    write_length(out, None, payload.len() as u64);
+    out.extend_from_slice(payload);
+}
+
+fn write_length(out: &mut Vec<u8>, mask: Option<[u8; 4]>, payload_bytes: u64) {
+    let masked = if mask.is_some() { 0x80 } else { 0 };
     match (u8::try_from(payload_bytes), u16::try_from(payload_bytes)) {
         (Ok(short @ 0..126), _) => out.push(masked | short),
         (_, Ok(middle)) => {

@@ -43,6 +43,8 @@ pub struct Born {
     pub kind: Namespace,
     /// It lives although the answer says that it was not stored, and whatever the request's grade is.
     pub always: bool,
+    /// It is a blob, and what is told of it is its digest.
+    pub sealed: bool,
     pub(super) take: Take,
 }
 
@@ -75,7 +77,12 @@ impl Answer {
         let births = surface
             .births
             .iter()
-            .map(|birth| Born { kind: birth.handle.clone(), always: birth.always, take: birth.take })
+            .map(|birth| Born {
+                kind: birth.handle.clone(),
+                always: birth.always,
+                sealed: Captures::of(&birth.handle, all) == Captures::Digest,
+                take: birth.take,
+            })
             .collect();
         let stored = surface.births.len() + surface.expires.len();
         Ok(Some(Self {

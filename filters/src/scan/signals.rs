@@ -29,6 +29,8 @@ pub struct Signals {
 struct Capture {
     slot: u8,
     value: Slice,
+    /// Behind its closing quote.
+    end: u64,
 }
 
 /// A range of [`Signals::text`].
@@ -72,6 +74,7 @@ pub(super) struct OnlyId {
     value: Slice,
     bytes: usize,
     start: u64,
+    end: u64,
 }
 
 impl Signals {
@@ -97,6 +100,13 @@ impl Signals {
     /// The newest number at each slot that captures counts, if that is whole and not negative.
     pub fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
         self.counts.iter().map(|(slot, count)| (usize::from(*slot), *count))
+    }
+
+    /// The same, each with the offset behind its closing quote where it came first.
+    pub(crate) fn captures_with_ends(&self) -> impl Iterator<Item = (usize, &str, u64)> {
+        self.captures
+            .iter()
+            .map(|capture| (usize::from(capture.slot), self.slice(capture.value), capture.end))
     }
 
     /// The model's name, escapes undone. `None` when it is absent, null, or not watched.
@@ -188,7 +198,7 @@ impl Signals {
                     }
                     Captures::Digest => self.keep(text.digest().as_bytes()),
                 };
-                self.capture(Capture { slot: test.slot, value }, start)?;
+                self.capture(Capture { slot: test.slot, value, end: text.end }, start)?;
             }
         }
         if node.is_model {
@@ -223,7 +233,7 @@ impl Signals {
     /// Keeps an `id` until the end of its object tells whether it is a reference.
     pub(super) fn hold_id(&mut self, text: Text<'_>) -> OnlyId {
         let value = self.keep(text.first(HANDLE_BYTES_MAX));
-        OnlyId { value, bytes: text.bytes, start: text.start }
+        OnlyId { value, bytes: text.bytes, start: text.start, end: text.end }
     }
 
     /// The object of `id` ended at `at`, and the conditions `slots` of its node held.
@@ -240,7 +250,7 @@ impl Signals {
             if id.bytes > HANDLE_BYTES_MAX {
                 return Err(ScanError::HandleTooLong { at: id.start });
             }
-            used |= self.capture_kept(Capture { slot: only.slot, value: id.value }, at)?;
+            used |= self.capture_kept(Capture { slot: only.slot, value: id.value, end: id.end }, at)?;
         }
         if !used {
             self.forget(id.value);
@@ -301,7 +311,8 @@ fn bit(slot: usize) -> u64 {
 }
 
 /// What is sealed is known by the first half of its BLAKE3, in hexadecimal digits.
-pub(crate) fn digest(text: &str) -> String {
+#[must_use]
+pub fn digest(text: &str) -> String {
     half(blake3::hash(text.as_bytes()))
 }
 

@@ -216,6 +216,14 @@ impl Reader {
     }
 }
 
+/// The text of a string that ends with its closing quote and begins behind its opening one, escapes undone; `None` where it is malformed.
+pub(crate) fn undone(quoted: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new();
+    reader.begin(Use::Take, quoted.len(), 0);
+    let end = reader.read(quoted, 0, 0).ok()??;
+    (end == quoted.len()).then(|| reader.kept.into_vec())
+}
+
 /// A hash of a key, the same however the key comes in pieces.
 ///
 /// It needs no secret: two keys with one hash look like a duplicate, so whoever makes some only gets a refusal; equal keys

@@ -1,20 +1,30 @@
 //! The contract read aloud: a second judge, written from the prose and not from the table, as slow as it likes.
+//!
+//! Each reading judges by itself, in each moment that it could really be; then come the band, the moments together, the request's
+//! own header, and the state that it cites.
 
-use super::spec::{BASE, Contract, Endpoint, GRADES, Owner, Request, SURFACES, Term, UNKNOWN, VENDORS};
-use super::spec::{is_stateful, matches};
+mod state;
+
+use super::spec::{BASE, Contract, GRADES, NANOS, Reading, Request, SIGNALS, SURFACES, TENANTS, Term};
+use super::spec::{UNKNOWN, VENDORS, matches};
 use std::collections::BTreeSet;
 
 /// What the prose says of one request.
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) epoch: usize,
-    pub(crate) stateful: bool,
-    /// Every term that matches in a moment that it could really be.
+    /// What each reading makes of it.
+    pub(crate) stateful: Vec<bool>,
+    /// Every term that matches under the enforced reading in a moment that it could really be.
     pub(crate) terms: BTreeSet<usize>,
-    /// The designation, or why there is none.
+    /// The designation, less what the request's header leaves out; or why there is none.
     pub(crate) clouds: Result<BTreeSet<usize>, &'static str>,
+    /// Whether the readings disagree about where it may go.
+    pub(crate) in_band: bool,
     /// Clouds in the order of preference.
     pub(crate) prefer: Vec<usize>,
+    /// Index in `ON_EXPIRY`: how a session goes on that the terms in force would not allow.
+    pub(crate) lease: Option<usize>,
     pub(crate) outcome: Outcome,
 }
 
@@ -26,56 +36,103 @@ pub(crate) enum Outcome {
     Refuse(&'static str),
 }
 
-/// What the terms of one moment say.
+/// What the contract says when this clock shows some time: it may really be any of these moments.
+struct Said {
+    moments: Vec<Moment>,
+    clouds: Result<BTreeSet<usize>, &'static str>,
+}
+
+/// What it says in one moment.
 struct Moment {
+    /// By the readings' numbers.
+    voices: Vec<Voice>,
+    /// Whether the voices name other clouds.
+    differ: bool,
+    clouds: Result<BTreeSet<usize>, &'static str>,
+}
+
+/// What one reading says in one moment.
+struct Voice {
     terms: Vec<usize>,
     clouds: Result<BTreeSet<usize>, &'static str>,
 }
 
 pub(crate) fn judge(contract: &Contract, request: &Request) -> Expected {
+    let said = said(contract, request, request.now);
+    let narrowed = |clouds: &BTreeSet<usize>| match &request.narrow {
+        Some(named) => clouds.intersection(named).copied().collect(),
+        None => clouds.clone(),
+    };
+    let clouds = match said.clouds.as_ref().map(narrowed) {
+        Ok(clouds) if clouds.is_empty() => Err("narrowed"),
+        Ok(clouds) => Ok(clouds),
+        Err(reason) => Err(*reason),
+    };
+    let (outcome, lease) = state::outcome(contract, request, &said, &clouds);
+    let enforced = |moment: &Moment| moment.voices[contract.enforced].terms.clone();
+    let last = enforced(said.moments.last().expect("now is a moment"));
+    Expected {
+        epoch: boundaries(contract).iter().filter(|at| **at <= request.now).count(),
+        stateful: contract.readings.iter().map(|reading| is_stateful(reading, request)).collect(),
+        terms: said.moments.iter().flat_map(enforced).collect(),
+        in_band: said.moments.iter().any(|moment| moment.differ),
+        prefer: last.iter().flat_map(|term| contract.terms[*term].prefer.iter().copied()).collect(),
+        lease,
+        outcome,
+        clouds,
+    }
+}
+
+/// Where the terms in force change, in nanoseconds.
+fn boundaries(contract: &Contract) -> BTreeSet<i64> {
+    let ends = contract.terms.iter().flat_map(|term| [term.from, term.until]);
+    ends.flatten().map(|second| second * NANOS).collect()
+}
+
+/// Only what all moments allow is allowed.
+fn said(contract: &Contract, request: &Request, now: i64) -> Said {
     let skew = contract.skew_seconds * NANOS;
-    let boundaries: BTreeSet<i64> = contract
-        .terms
-        .iter()
-        .flat_map(|term| [term.from, term.until])
-        .flatten()
-        .map(|second| second * NANOS)
-        .collect();
     // The real time may be anything that the clock may be off; what is in force changes at boundaries alone.
-    let changes =
-        boundaries.iter().copied().filter(|at| request.now - skew < *at && *at <= request.now + skew);
-    let could_be = std::iter::once(request.now - skew).chain(changes);
+    let changes = boundaries(contract).into_iter().filter(|at| now - skew < *at && *at <= now + skew);
+    let could_be = std::iter::once(now - skew).chain(changes);
     let moments: Vec<Moment> = could_be.map(|at| moment(contract, request, at)).collect();
-    let refusal = moments.iter().find_map(|moment| moment.clouds.as_ref().err());
+    let refusal = moments.iter().find_map(|moment| moment.clouds.clone().err());
     let everywhere = moments
         .iter()
         .filter_map(|moment| moment.clouds.clone().ok())
         .reduce(|all, next| all.intersection(&next).copied().collect());
     let clouds = match (refusal, everywhere) {
-        (Some(reason), _) => Err(*reason),
+        (Some(reason), _) => Err(reason),
         (None, Some(clouds)) if !clouds.is_empty() => Ok(clouds),
         (None, _) => Err("epoch_boundary"),
     };
-    let last = moments.last().expect("now is a moment");
-    Expected {
-        epoch: boundaries.iter().filter(|at| **at <= request.now).count(),
-        stateful: is_stateful(contract.stateful_from, request.grade),
-        terms: moments.iter().flat_map(|moment| moment.terms.iter().copied()).collect(),
-        prefer: last.terms.iter().flat_map(|term| contract.terms[*term].prefer.iter().copied()).collect(),
-        outcome: outcome(contract, request, clouds.as_ref()),
-        clouds,
-    }
+    Said { moments, clouds }
 }
 
-const NANOS: i64 = 1_000_000_000;
-
+/// Where the readings differ, the band says what counts.
 fn moment(contract: &Contract, request: &Request, at: i64) -> Moment {
+    let voices: Vec<Voice> =
+        contract.readings.iter().map(|reading| voice(contract, reading, request, at)).collect();
+    let enforced = &voices[contract.enforced].clouds;
+    let set = |voice: &Voice| voice.clouds.clone().unwrap_or_default();
+    let differ = voices.iter().any(|voice| set(voice) != enforced.clone().unwrap_or_default());
+    let in_all = voices.iter().map(set).reduce(|all, next| all.intersection(&next).copied().collect());
+    let clouds = match (enforced, contract.band) {
+        (Ok(_), "refuse") if differ => Err("readings_disagree"),
+        (Ok(_), "conservative") if differ => {
+            in_all.filter(|clouds| !clouds.is_empty()).ok_or("readings_disagree")
+        }
+        (enforced, _) => enforced.clone(),
+    };
+    Moment { voices, differ, clouds }
+}
+
+fn voice(contract: &Contract, reading: &Reading, request: &Request, at: i64) -> Voice {
     let terms: Vec<usize> = (0..contract.terms.len())
         .filter(|number| {
             let term = &contract.terms[*number];
             let begun = term.from.is_none_or(|from| at >= from * NANOS);
-            let over = term.until.is_some_and(|until| at >= until * NANOS);
-            begun && !over && speaks(contract, term, request)
+            begun && !is_over(term, at) && speaks(contract, reading, term, request)
         })
         .collect();
     let mut only: BTreeSet<usize> = (0..contract.clouds.len()).collect();
@@ -95,23 +152,56 @@ fn moment(contract: &Contract, request: &Request, at: i64) -> Moment {
     } else {
         Ok(left)
     };
-    Moment { terms, clouds }
+    Voice { terms, clouds }
 }
 
-fn speaks(contract: &Contract, term: &Term, request: &Request) -> bool {
+fn is_over(term: &Term, at: i64) -> bool {
+    term.until.is_some_and(|until| at >= until * NANOS)
+}
+
+fn speaks(contract: &Contract, reading: &Reading, term: &Term, request: &Request) -> bool {
     let surface = request.surface.map(|surface| SURFACES[surface].0);
     let among = |patterns: &[&str]| surface.is_some_and(|id| patterns.iter().any(|it| matches(it, id)));
     let vendor = vendor(contract, request);
+    let tenant = request.caller.map(|caller| TENANTS[caller]);
+    let region = tenant.and_then(|(_, region)| region);
     let conditions = [
         term.vendors.is_empty() || vendor.is_some_and(|vendor| term.vendors.contains(&vendor)),
-        term.stateful.is_none_or(|class| class == is_stateful(contract.stateful_from, request.grade)),
+        term.stateful.is_none_or(|class| class == is_stateful(reading, request)),
         term.grades.contains(&request.grade) || (term.grades.is_empty() && request.grade != UNKNOWN),
         term.surfaces.is_empty() || among(&term.surfaces),
         term.models.is_empty()
             || request.model.is_some_and(|model| term.models.iter().any(|pattern| matches(pattern, model))),
         term.products.is_empty() || term.products.iter().any(|product| among(&contract.products[*product])),
+        term.tenants.is_empty() || tenant.is_some_and(|(name, _)| term.tenants.contains(&name)),
+        term.regions.is_empty() || region.is_some_and(|region| term.regions.contains(&region)),
     ];
     conditions.iter().all(|condition| *condition)
+}
+
+/// Inner calls first, then what is said of the operation, then what is said of its signals, then the grade of all that counts.
+fn is_stateful(reading: &Reading, request: &Request) -> bool {
+    let reaches = |grade: usize| reading.stateful_from.is_some_and(|from| grade >= from);
+    if reading.inherits && request.inner.is_some_and(reaches) {
+        return true;
+    }
+    let Some((id, _)) = request.surface.map(|surface| SURFACES[surface]) else {
+        return reaches(request.grade);
+    };
+    if let Some((_, stateful)) = reading.surfaces.iter().find(|(pattern, _)| matches(pattern, id)) {
+        return *stateful;
+    }
+    let is = |place: &str, class| reading.signals.contains(&(place, class));
+    if request.signals.iter().any(|(place, _)| is(place, true)) {
+        return true;
+    }
+    let (counting, dropped): (Vec<_>, Vec<_>) =
+        request.signals.iter().partition(|(place, _)| !is(place, false));
+    if dropped.is_empty() {
+        return reaches(request.grade);
+    }
+    let (_, own, _) = SIGNALS.iter().find(|(known, ..)| *known == id).expect("it has signals");
+    counting.into_iter().any(|(_, grade)| reaches(grade)) || reaches(*own)
 }
 
 /// The longest pattern that matches decides, a whole name before any beginning; else the surface's vendor.
@@ -126,56 +216,6 @@ fn vendor(contract: &Contract, request: &Request) -> Option<&'static str> {
             .map(|(_, vendor)| vendor)
     });
     of_model.or(request.surface.map(|_| "openai"))
-}
-
-fn serves(endpoint: &Endpoint, request: &Request) -> bool {
-    request.surface.is_none_or(|surface| SURFACES[surface].1.contains(&endpoint.dialect))
-        && match (&endpoint.models, request.model) {
-            (Some(models), Some(model)) => models.contains(&model),
-            _ => true,
-        }
-}
-
-fn outcome(
-    contract: &Contract,
-    request: &Request,
-    clouds: Result<&BTreeSet<usize>, &&'static str>,
-) -> Outcome {
-    let endpoints: Vec<_> = contract.endpoints().collect();
-    let is_down = |endpoint: usize| request.down >> endpoint & 1 == 1;
-    let clouds = match clouds {
-        Ok(clouds) => clouds,
-        Err(reason) => return Outcome::Refuse(reason),
-    };
-    let refuse = Outcome::Refuse;
-    match request.owners.first() {
-        None => {
-            let serving: BTreeSet<usize> = (0..endpoints.len())
-                .filter(|at| clouds.contains(&endpoints[*at].0) && serves(endpoints[*at].1, request))
-                .collect();
-            let up: BTreeSet<usize> = serving.iter().copied().filter(|at| !is_down(*at)).collect();
-            match (serving.is_empty(), up.is_empty()) {
-                (true, _) => refuse("not_served"),
-                (false, true) => refuse("endpoints_down"),
-                (false, false) => Outcome::Free(up),
-            }
-        }
-        Some(_) if request.owners.contains(&Owner::Unknown) => refuse("unknown_handle"),
-        Some(first) if request.owners.iter().any(|owner| owner != first) => refuse("owners_differ"),
-        Some(Owner::Removed | Owner::Unknown) => refuse("owner_removed"),
-        Some(Owner::Endpoint(owner)) => {
-            let (cloud, endpoint) = endpoints[*owner];
-            if !clouds.contains(&cloud) {
-                refuse("owner_not_designated")
-            } else if !serves(endpoint, request) {
-                refuse("not_served")
-            } else if is_down(*owner) {
-                refuse("owner_unavailable")
-            } else {
-                Outcome::Hold(*owner)
-            }
-        }
-    }
 }
 
 /// The request in words, for a failing test's message.

@@ -11,15 +11,18 @@ use riparian_filters::table::CloudSet;
 use std::time::Duration;
 
 /// Everything that stages 7 and 8 can say.
-pub(crate) const OUTCOMES: [Reason; 14] = [
+pub(crate) const OUTCOMES: [Reason; 17] = [
     Reason::Designated,
     Reason::Held,
     Reason::NoTerm,
     Reason::TermsConflict,
     Reason::Forbidden,
+    Reason::ReadingsDisagree,
+    Reason::Narrowed,
     Reason::EpochBoundary,
     Reason::Unrecognised,
     Reason::OwnerNotDesignated,
+    Reason::SessionDrained,
     Reason::OwnerRemoved,
     Reason::UnknownHandle,
     Reason::OwnersDiffer,

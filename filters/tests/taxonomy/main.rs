@@ -101,6 +101,7 @@ fn births(policy: &Policy, surface: usize, form: &str, parts: &[String]) -> Vec<
     }
     let mut tell = |learned: Learned<'_>| {
         born.push(match learned {
+            Learned::Ends(..) => return,
             Learned::Born(due, value) => {
                 let always = if due.always { "!" } else { "" };
                 let sealed = mark(&due.kind) == "sealed:";

@@ -1,7 +1,7 @@
 //! `riparian-loadtest run`: fake clouds, a driver against what stands before them, and the oracle.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -127,8 +127,10 @@ impl Drive {
     /// Whether all was well.
     pub(crate) async fn execute(self) -> Result<bool, String> {
         let config = self.config.as_ref().map(read).transpose()?;
+        // What the contract includes is named relative to the configuration.
+        let folder = self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let rules = match &config {
-            Some(text) => Rules::from_config(text)?,
+            Some(text) => Rules::from_config(text, |name| read(&folder.join(name)))?,
             None => Rules::parse(self.rules.iter().map(String::as_str))?,
         };
         let mut running = Vec::new();

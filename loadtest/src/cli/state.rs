@@ -30,6 +30,9 @@ pub(crate) struct State {
     /// The server that holds the pins of both replicas.
     #[arg(long, default_value = "redis-server")]
     redis: PathBuf,
+    /// The replicas share nothing but secrets: `store: sealed`. Families whose clients invent sessions are to be left out with `--only`.
+    #[arg(long, conflicts_with_all = ["redis", "direct"])]
+    sealed: bool,
     /// How long the replicas wait for the store, in milliseconds.
     #[arg(long, default_value_t = 250)]
     pins_within_ms: u64,
@@ -68,6 +71,7 @@ impl State {
         plan.seed = self.seed;
         plan.clients = self.clients;
         plan.redis.clone_from(&self.redis);
+        plan.sealed = self.sealed;
         plan.pins_within = Duration::from_millis(self.pins_within_ms);
         plan.parties = self.parties.clamp(1, 3);
         plan.thefts = !self.no_thefts;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::contract::Contract;
+use super::contract::{Contract, Life};
 use super::facts::Facts;
 use crate::drive::Recipe;
 
@@ -74,16 +74,22 @@ impl Rules {
         Ok(Rules(Source::Lines { stateless, stateful, creates }))
     }
 
-    /// From the text of a proxy's configuration: its terms, their dates, the enforced reading, its products and vendors. The
-    /// oracle reads and judges them by itself.
+    /// From the text of a proxy's configuration: its terms, their dates, the readings, its products and vendors. The oracle reads
+    /// and judges them by itself. `read` is given the names of the files that the contract includes, as they are written.
     ///
     /// # Errors
-    /// The text is no YAML, lacks a contract, or says something that the oracle cannot judge; the message names the term.
-    pub fn from_config(text: &str) -> Result<Rules, String> {
-        Contract::parse(text).map(|contract| Rules(Source::Contract(contract)))
+    /// The text is no YAML, lacks a contract, or says something that the oracle cannot judge; the message names the term. So it
+    /// does where a file cannot be had.
+    pub fn from_config(text: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<Rules, String> {
+        Contract::parse(text, read).map(|contract| Rules(Source::Contract(contract)))
     }
 
-    /// The class of a request under these rules.
+    /// Whether sessions may go on where the rules in force leave their cloud out.
+    pub(super) fn leases(&self) -> bool {
+        matches!(&self.0, Source::Contract(contract) if contract.leases())
+    }
+
+    /// The class of a request under these rules: the enforced reading's.
     pub fn class(&self, recipe: &Recipe) -> Class {
         match &self.0 {
             Source::Lines { creates, .. } => match (recipe.cites(), recipe.creates()) {
@@ -91,7 +97,7 @@ impl Rules {
                 (false, true) => *creates,
                 (false, false) => Class::Stateless,
             },
-            Source::Contract(contract) => match contract.is_stateful(Facts::of(recipe).grade) {
+            Source::Contract(contract) => match contract.is_stateful(&Facts::of(recipe)) {
                 true => Class::Stateful,
                 false => Class::Stateless,
             },
@@ -101,6 +107,18 @@ impl Rules {
     /// May this request, which arrived at `arrived` and had been sent at most `within` before, reach this cloud? It may if it
     /// might at any instant of its way: when it was judged is not seen from outside.
     pub fn allow(&self, recipe: &Recipe, cloud: &str, arrived: SystemTime, within: Duration) -> bool {
+        self.allow_to_go_on(recipe, cloud, arrived, within, &[])
+    }
+
+    /// The same for a request that cites what lives there: it may be allowed to go on although the terms in force have changed.
+    pub(super) fn allow_to_go_on(
+        &self,
+        recipe: &Recipe,
+        cloud: &str,
+        arrived: SystemTime,
+        within: Duration,
+        lives: &[Life],
+    ) -> bool {
         match &self.0 {
             Source::Lines { stateless, stateful, .. } => {
                 let set = match self.class(recipe) {
@@ -115,10 +133,10 @@ impl Rules {
                 let from = until.checked_sub(within).unwrap_or(Timestamp::MIN);
                 let between = contract.changes().filter(|at| from < *at && *at < until);
                 let facts = Facts::of(recipe);
-                [from, until]
-                    .into_iter()
-                    .chain(between)
-                    .any(|at| contract.candidates(&facts, at).contains(cloud))
+                [from, until].into_iter().chain(between).any(|at| {
+                    contract.candidates(&facts, at).contains(cloud)
+                        || contract.goes_on(&facts, cloud, at, lives)
+                })
             }
         }
     }

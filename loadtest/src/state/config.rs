@@ -1,5 +1,5 @@
 //! The configuration that a replica is started with: three clouds with an endpoint in every family, one term that allows all
-//! three, pins in the shared store.
+//! three, pins in the shared store or nowhere.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ fn dialect(cloud: &FakeCloud) -> &'static str {
 pub(super) fn text(
     listen: SocketAddr,
     admin: SocketAddr,
-    redis: SocketAddr,
+    redis: Option<SocketAddr>,
     clouds: &[FakeCloud],
     pins_within: Duration,
     dir: &Path,
@@ -52,9 +52,13 @@ pub(super) fn text(
         }
     }
     let all = names.join(", ");
+    let pins = match redis {
+        Some(redis) => format!("store: redis, redis: {{ url: \"redis://{redis}/0\", within: {within}ms }}"),
+        None => format!("store: sealed, keys: [{{ file: {dir}/seal.key }}]"),
+    };
     let _ = write!(
         text,
-        "sessions:\n  key: {{ file: {dir}/session.key }}\n  pins: {{ store: redis, redis: {{ url: \"redis://{redis}/0\", within: {within}ms }} }}\n\
+        "sessions:\n  key: {{ file: {dir}/session.key }}\n  pins: {{ {pins} }}\n\
          contract:\n  enforce: memory-is-state\n  readings:\n    memory-is-state: {{ stateful_from: continues }}\n  \
          terms:\n    - {{ id: anywhere, only: [{all}] }}\ntelemetry: {{ access_log: off }}\n"
     );
@@ -98,5 +102,6 @@ pub(super) fn secrets(clouds: &[FakeCloud], dir: &Path) -> Result<(), String> {
         write(format!("{}.id", spec.name), &spec.access_key)?;
         write(format!("{}.key", spec.name), if signed { &spec.secret_key } else { &spec.credential })?;
     }
+    write("seal.key".to_owned(), "another-key-that-two-replicas-share-0123456789")?;
     write("session.key".to_owned(), "a-key-that-two-replicas-share-0123456789")
 }

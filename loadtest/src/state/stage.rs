@@ -67,8 +67,12 @@ impl Stage {
             let riparian =
                 riparian.canonicalize().map_err(|error| format!("{}: {error}", riparian.display()))?;
             config::secrets(&clouds, dir.path())?;
-            let redis = free_address()?;
-            store = Some(start_store(&plan.redis, redis, dir.path()).await?);
+            let mut redis = None;
+            if !plan.sealed {
+                let listen = free_address()?;
+                store = Some(start_store(&plan.redis, listen, dir.path()).await?);
+                redis = Some(listen);
+            }
             for name in ["replica-1", "replica-2"] {
                 let (listen, admin) = (free_address()?, free_address()?);
                 let replica = Replica::new(name, listen, admin, riparian.clone(), dir.path().to_owned());

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Found, text};
 use crate::server::beside;
-use riparian_config::Config;
+use riparian_config::{Config, Mark, Store, Surface};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::Policy;
 
@@ -36,6 +36,7 @@ impl Check {
                 println!(
                     "{file}: right. {clouds} clouds, {endpoints} endpoints, {terms} terms in {epochs} epochs, enforcing {reading}."
                 );
+                unsealed(&file, &policy);
                 Found::Nothing
             }
             Err(what) => {
@@ -43,5 +44,25 @@ impl Check {
                 Found::Something
             }
         }
+    }
+}
+
+/// What the store `sealed` leaves out, of the operations that some endpoint has.
+fn unsealed(file: &str, policy: &Policy) {
+    let config = &policy.config;
+    if !matches!(config.sessions.pins.store, Some(Store::Sealed(_))) {
+        return;
+    }
+    let is_served =
+        |surface: &&Surface| policy.places().iter().any(|place| surface.served_by.contains(&place.dialect()));
+    let invented =
+        |surface: &&Surface| surface.kinds().any(|kind| policy.kind(kind).mark == Some(Mark::Asserted));
+    let refused = config.surfaces.surfaces.iter().filter(is_served).filter(invented);
+    let names: Vec<_> = refused.map(|surface| surface.id.as_str()).collect();
+    if !names.is_empty() {
+        println!(
+            "{file}: with `store: sealed` sessions that clients invent are refused at: {}",
+            names.join(", ")
+        );
     }
 }

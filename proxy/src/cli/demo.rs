@@ -61,6 +61,7 @@ impl Demo {
         let sights = clouds.sights();
         let findings = oracle::judge(&rules, &run, &sights);
         let report = Report::new(&rules, &run, &sights, findings);
+        let band = show::Band::of(&running.house.metrics.render());
 
         println!("\nWhat the contract does not allow, and what it does when a cloud is down:");
         let scenes = scenes::play(&clouds, &target).await?;
@@ -68,7 +69,7 @@ impl Demo {
 
         let added = scenes::added_latency(&clouds, &target).await?;
         let elsewhere = clouds.forbidden();
-        show::table(&report, &added, elsewhere);
+        show::table(&report, &added, elsewhere, band);
         let fine =
             report.findings.is_clean() && elsewhere == 0 && scenes.iter().all(scenes::Scene::is_as_due);
         if self.serve {

@@ -1,6 +1,6 @@
 use super::super::{Born, Life, Pin};
 use super::*;
-use riparian_config::{CloudName, EndpointName};
+use riparian_config::{CloudName, EndpointName, Timestamp};
 use riparian_filters::identify::{SessionId, Tenant};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn born(number: u32) -> Born {
         endpoint: EndpointName::new("e").unwrap(),
         cloud: CloudName::new("c").unwrap(),
         session: SessionId::mint([1; 16]),
-        since: riparian_config::Timestamp::from_second(1).unwrap(),
+        since: Timestamp::from_second(1).unwrap(),
     };
     Born { key: PinKey::from_bytes(key), pin, life: Life::default() }
 }

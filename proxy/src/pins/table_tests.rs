@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use riparian_config::{CloudName, EndpointName};
+use riparian_config::{CloudName, EndpointName, Timestamp};
 use riparian_filters::identify::SessionId;
 
 const SECOND: u64 = 1000;
@@ -30,7 +30,7 @@ fn born(number: u8, endpoint: &str, life: Life) -> Born {
         endpoint: EndpointName::new(endpoint).unwrap(),
         cloud: CloudName::new("c").unwrap(),
         session: SessionId::mint([1; 16]),
-        since: riparian_config::Timestamp::from_second(1).unwrap(),
+        since: Timestamp::from_second(1).unwrap(),
     };
     Born { key: key(number), pin, life }
 }

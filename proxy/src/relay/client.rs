@@ -1,6 +1,6 @@
 //! The client's half: a request comes out of it, an answer goes in.
 
-use super::buffer::Buffer;
+use super::buffer::{self, Buffer};
 use super::framing::Framing;
 use super::head::{AnswerHead, RequestHead, says_close, write_line};
 use super::held::{Arrived, Held};
@@ -331,6 +331,23 @@ impl Client<'_> {
                 session.write_body(data.freeze(), end).await.map_err(|_| Unreachable)
             }
         }
+    }
+
+    /// The same for as many bytes as there are.
+    pub(crate) async fn write_all(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        within: Duration,
+    ) -> Result<(), Unreachable> {
+        if bytes.is_empty() {
+            return if end { self.end(None, within).await } else { self.flush(within).await };
+        }
+        let mut pieces = bytes.chunks(buffer::SIZE).peekable();
+        while let Some(piece) = pieces.next() {
+            self.write(Buffer::with(piece), end && pieces.peek().is_none(), within).await?;
+        }
+        Ok(())
     }
 
     /// Ends the answer with trailers, which only HTTP/2 passes on.

@@ -15,7 +15,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         self.bytes += chunk.len() as u64;
         self.chunks.push(chunk);
     }

@@ -40,6 +40,15 @@ impl Lines {
         self.0.retain(|(name, _)| stays(name));
     }
 
+    /// Gives lines other values.
+    pub(crate) fn replace(&mut self, other: impl Fn(&HeaderValue) -> Option<HeaderValue>) {
+        for (_, value) in &mut self.0 {
+            if let Some(other) = other(value) {
+                *value = other;
+            }
+        }
+    }
+
     /// Every line.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name, value))

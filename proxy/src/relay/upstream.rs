@@ -8,14 +8,15 @@ use super::pool::{self, Key};
 use super::wire::{COPY_MAX, Unwritten, Wire};
 use crate::endpoints::Ready;
 use crate::peer;
+use crate::witness::{self, Reached};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
-use pingora_core::connectors::http::v2::Connector;
+use pingora_core::connectors::http::v2::{Connector, H2HandshakeSettings, handshake};
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v2::client::Http2Session;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Peer};
 use pingora_http::RequestHeader;
 use riparian_config::HttpVersion;
 use riparian_filters::decision::Reason;
@@ -210,6 +211,7 @@ async fn http2(
     let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
     let (session, reused) = match connector.reused_http_session(&peer).await.map_err(fault)? {
         Some(session) => (session, true),
+        None if ready.witness.is_some() => (witnessed(connector, place, ready, &peer).await?, false),
         None => match connector.new_http_session::<_, ()>(&peer).await.map_err(fault)? {
             HttpSession::H2(session) => (session, false),
             // It was to speak HTTP/2, and does not.
@@ -219,17 +221,46 @@ async fn http2(
     Ok((Upstream::Http2(Box::new(Http2 { session, peer })), reused))
 }
 
+/// What the library's connector does for a new connection, but that nothing is said on it before it is known whose it is.
+async fn witnessed(
+    connector: &Connector,
+    place: &Place,
+    ready: &Ready,
+    peer: &HttpPeer,
+) -> Result<Http2Session, Reason> {
+    let fault = |error: Box<pingora_error::Error>| peer::reason(&error);
+    let stream = connector.transport().new_stream(peer).await.map_err(fault)?;
+    witness::check(place, ready, &Reached::stream(&stream))?;
+    if place.endpoint.url.tls && stream.selected_alpn_proto() != Some(ALPN::H2) {
+        return Err(Reason::UpstreamReset);
+    }
+    let mut settings = H2HandshakeSettings::new();
+    settings.max_streams = peer.options.max_h2_streams;
+    settings.ping_interval = peer.options.h2_ping_interval;
+    let connection = handshake(stream, settings).await.map_err(fault)?;
+    let session = connection.spawn_stream().await.map_err(fault)?.ok_or(Reason::UpstreamReset)?;
+    if connection.more_streams_allowed() {
+        connector.in_use_pool().insert(peer.reuse_hash(), connection);
+    }
+    Ok(session)
+}
+
 async fn new(
     connector: &Connector,
     place: &Place,
     ready: &Ready,
     address: SocketAddr,
 ) -> Result<Wire, Reason> {
-    if place.endpoint.url.tls {
-        tls(connector, place, ready, address).await
-    } else {
-        plain(place, address).await
-    }
+    let wire = match place.endpoint.url.tls {
+        true => tls(connector, place, ready, address).await?,
+        false => plain(place, address).await?,
+    };
+    let reached = match &wire {
+        Wire::Tcp(stream) => Reached::plain(stream),
+        Wire::Tls(stream) => Reached::stream(stream),
+    };
+    witness::check(place, ready, &reached)?;
+    Ok(wire)
 }
 
 async fn plain(place: &Place, address: SocketAddr) -> Result<Wire, Reason> {

@@ -16,6 +16,7 @@ use crate::relay::client::{Client, Http1};
 use crate::relay::head::RequestHead;
 use crate::relay::timer::Timer;
 use crate::relay::upstream::Next;
+use crate::seals::Opener;
 use http::StatusCode;
 use riparian_filters::decision::Reason;
 use riparian_filters::frame::CloseCode;
@@ -121,7 +122,11 @@ async fn choose(
     let policy = &snapshot.policy;
     let recognised = judge::recognise(policy, head).ok_or(Reason::TermsChanged)?;
     record.surface = Some(recognised.surface);
-    let read = match message.said(&snapshot, recognised.surface).map_err(|fault| fault.refusal)? {
+    let tenant = policy.who(client.last_tenant(), &asked(head)).tenant;
+    let mut opener = Opener::new(&snapshot, tenant);
+    let said = message.said(&snapshot, recognised.surface, opener.as_mut()).map_err(|fault| fault.refusal)?;
+    record.opened.extend(opener.into_iter().flat_map(|opener| opener.opened));
+    let read = match said {
         Said::Json(read) => read,
         Said::Refused(refusal) => return Err(refusal),
         Said::Opaque => {

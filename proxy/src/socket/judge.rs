@@ -3,6 +3,7 @@
 
 use crate::house::House;
 use crate::observe::Observer;
+use crate::pins::sealed::Opened;
 use crate::read::Read;
 use crate::recall::{Lives, Over, cited, in_particular, recall};
 use crate::receive::{asked, classified};
@@ -111,7 +112,7 @@ impl Standing {
         observer: Option<&Observer>,
         snapshot: &Snapshot,
         recognised: &Recognised<'_>,
-        read: &Read,
+        (read, opened): (&Read, &[Opened]),
     ) -> Result<Option<Splice>, Refused> {
         let policy = &snapshot.policy;
         let asked = asked(head);
@@ -127,9 +128,10 @@ impl Standing {
         let (health, random) = (HealthView::default(), rand::random());
         let moment =
             Moment { now: Timestamp::now(), health, in_flight: &[], favoured: CloudSet::NONE, random };
-        let (decision, known) = recall(house, snapshot, head, &classified, &cited, Some(over), moment)
-            .await
-            .map_err(Refusal::from)?;
+        let (decision, known) =
+            recall(house, snapshot, head, &classified, &cited, (opened, Some(over)), moment)
+                .await
+                .map_err(Refusal::from)?;
         let endpoint: EndpointId = match &decision.verdict {
             Verdict::Hold(endpoint) => *endpoint,
             verdict => {

@@ -8,6 +8,7 @@ use crate::house::House;
 use crate::read::{Lent, Read};
 use crate::refuse::Refusal;
 use crate::relay::held::Held;
+use crate::seals::Opener;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use riparian_config::Limits;
@@ -38,6 +39,8 @@ pub(super) struct Message {
     held: HeldBytes,
     how: How,
     pub(super) began: Instant,
+    /// Its payload without the seals that were in it, if any were.
+    bare: Option<Vec<u8>>,
     /// The configuration that it is read by, and its surface there.
     pub(super) snapshot: Arc<Snapshot>,
     surface: SurfaceNumber,
@@ -159,7 +162,7 @@ impl Message {
             _ => How::Unknown,
         };
         let held = house.gate.hold();
-        Self { kind, raw: Held::default(), held, how, began: Instant::now(), snapshot, surface }
+        Self { kind, raw: Held::default(), held, how, began: Instant::now(), bare: None, snapshot, surface }
     }
 
     /// Whether it is no JSON, and does not look like it.
@@ -234,14 +237,31 @@ impl Message {
         Fault { code: CloseCode::TOO_BIG, refusal: Refusal::with(Reason::BodyTooLarge, detail) }
     }
 
-    /// What it says, read by `snapshot`, in which its surface is `surface`.
-    pub(super) fn said(&mut self, snapshot: &Arc<Snapshot>, surface: SurfaceNumber) -> Result<Said, Fault> {
+    /// What it says, read by `snapshot`, in which its surface is `surface`, and without the seals that `opener` opens.
+    pub(super) fn said(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        surface: SurfaceNumber,
+        opener: Option<&mut Opener<'_>>,
+    ) -> Result<Said, Fault> {
+        if let Some(opener) = opener.filter(|_| matches!(self.how, How::Json(_)))
+            && let Some(bare) = opener.json(&self.payload())
+        {
+            self.how = How::Json(Lent::take(snapshot.policy.shared_watch(surface)));
+            self.scan(&bare)?;
+            self.bare = Some(bare);
+            return self.end();
+        }
         if snapshot.generation != self.snapshot.generation && matches!(self.how, How::Json(_)) {
             // Another configuration has come into force while it arrived: what to look for may be something else.
             self.how = How::Json(Lent::take(snapshot.policy.shared_watch(surface)));
             let all = self.payload();
             self.scan(&all)?;
         }
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<Said, Fault> {
         Ok(match std::mem::replace(&mut self.how, How::Opaque) {
             How::Unknown | How::Opaque => Said::Opaque,
             How::Refused(refusal) => Said::Refused(refusal),
@@ -280,11 +300,15 @@ impl Message {
 
     /// Its bytes as they are to go on: as they came, or with one stretch of the payload changed, as one frame.
     pub(super) fn outgoing(mut self, splice: Option<&Splice>) -> (Vec<Bytes>, HeldBytes) {
-        let Some(splice) = splice else {
-            self.raw.close();
-            return (self.raw.chunks.into_vec(), self.held);
+        let nothing = Splice { at: 0..0, with: Vec::new() };
+        let splice = match (splice, &self.bare) {
+            (None, None) => {
+                self.raw.close();
+                return (self.raw.chunks.into_vec(), self.held);
+            }
+            (splice, _) => splice.unwrap_or(&nothing),
         };
-        let payload = self.payload();
+        let payload = self.bare.take().unwrap_or_else(|| self.payload());
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(payload.len());
         let (before, after) = (&payload[..at(splice.at.start)], &payload[at(splice.at.end)..]);
         let length = before.len() + splice.with.len() + after.len();

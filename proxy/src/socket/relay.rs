@@ -14,9 +14,10 @@ use crate::observe::Observer;
 use crate::record::Record;
 use crate::refuse::Refusal;
 use crate::relay::head::RequestHead;
+use crate::seals::{Opener, Sealing};
 use crate::snapshot::Snapshot;
 use riparian_filters::decision::{Decision, Reason};
-use riparian_filters::frame::{Close, CloseCode, Frames, Kind, Piece};
+use riparian_filters::frame::{Close, CloseCode, Frames, Kind, Piece, Step, write_fragment};
 use riparian_filters::rewrite::Splice;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -46,13 +47,37 @@ pub(super) struct Server {
     pub(super) frames: Frames,
     pub(super) close: Close,
     observer: Option<Observer>,
+    /// Where clients have the pins.
+    seals: Option<Box<Sealing>>,
+    /// A frame of the message that is under way has gone on.
+    begun: bool,
     /// What we have to say when its message is over.
     pub(super) behind: Vec<u8>,
 }
 
 impl Server {
-    pub(super) fn new(observer: Option<Observer>) -> Self {
-        Self { frames: Frames::new(false), close: Close::default(), observer, behind: Vec::new() }
+    pub(super) fn new(observer: Option<Observer>, seals: Option<Box<Sealing>>) -> Self {
+        let (frames, close) = (Frames::new(false), Close::default());
+        Self { frames, close, observer, seals, begun: false, behind: Vec::new() }
+    }
+
+    /// Appends what `bytes`, the next piece, become with their seals. Frames say how long they are, so each piece of a message
+    /// becomes a frame of its own.
+    fn seal(&mut self, out: &mut Vec<u8>, step: &Step, bytes: &[u8]) {
+        let Some(seals) = self.seals.as_mut().filter(|_| !step.kind.is_control()) else {
+            return out.extend_from_slice(bytes);
+        };
+        let sealed = match step.piece {
+            Piece::Head(_) if !step.ends_message => return,
+            Piece::Head(_) => Some(Vec::new()),
+            Piece::Payload(_) => seals.apply(bytes),
+        };
+        let payload = sealed.as_deref().unwrap_or(bytes);
+        write_fragment(out, step.kind, !self.begun, step.ends_message, payload);
+        self.begun = !step.ends_message;
+        if step.ends_message {
+            seals.end_of_message();
+        }
     }
 }
 
@@ -121,6 +146,7 @@ impl<'w> Relay<'_, 'w> {
         upstream.fresh = false;
         let Some(ahead) = upstream.ahead.as_mut() else { return Ok(()) };
         let (mut used, mut fault) = (0, None);
+        let mut sealed = Vec::new();
         loop {
             let bytes = &ahead.bytes()[used..];
             let step = match server.frames.next(bytes) {
@@ -135,12 +161,16 @@ impl<'w> Relay<'_, 'w> {
                 match step.kind {
                     Kind::Text | Kind::Binary => {
                         if let Some(observer) = &mut server.observer {
-                            observer.feed(house, record, &bytes[..step.bytes]).await;
+                            let seals = server.seals.as_deref_mut();
+                            observer.feed(house, record, &bytes[..step.bytes], seals).await;
                         }
                     }
                     Kind::Close => server.close.push(&bytes[..step.bytes]),
                     Kind::Ping | Kind::Pong => {}
                 }
+            }
+            if server.seals.is_some() {
+                server.seal(&mut sealed, &step, &bytes[..step.bytes]);
             }
             used += step.bytes;
             if step.ends_message && !step.kind.is_control() {
@@ -158,7 +188,9 @@ impl<'w> Relay<'_, 'w> {
         record.response_bytes += used as u64;
         let rest = ahead.split_off(used);
         let passed = std::mem::replace(upstream.ahead, rest);
-        if let Some(passed) = passed.filter(|passed| !passed.is_empty()) {
+        if server.seals.is_some() {
+            client.push(sealed);
+        } else if let Some(passed) = passed.filter(|passed| !passed.is_empty()) {
             client.push(passed.freeze());
         }
         if !server.behind.is_empty() && server.frames.is_between_messages() {
@@ -220,13 +252,19 @@ impl<'w> Relay<'_, 'w> {
         let snapshot = self.house.snapshot.load_full();
         let head = self.head;
         let recognised = recognise(&snapshot.policy, head).ok_or_else(Cut::terms)?;
-        let said = message.said(&snapshot, recognised.surface).map_err(|fault| self.fault(&fault))?;
+        let mut opener = Opener::new(&snapshot, self.standing.asker.tenant);
+        let said = message.said(&snapshot, recognised.surface, opener.as_mut());
+        let said = said.map_err(|fault| self.fault(&fault))?;
+        let opened = opener.map_or_else(Vec::new, |opener| opener.opened);
+        if let Some(seals) = &mut self.server.seals {
+            seals.cite(&opened);
+        }
         let judged = match &said {
             Said::Opaque => Ok(None),
             Said::Refused(refusal) => Err(refusal.clone().into()),
             Said::Json(read) => {
                 let observer = self.server.observer.as_ref();
-                self.standing.judge(self.house, head, observer, &snapshot, &recognised, read).await
+                self.standing.judge(self.house, head, observer, &snapshot, &recognised, (read, &opened)).await
             }
         };
         match judged {

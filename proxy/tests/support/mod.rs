@@ -27,6 +27,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use riparian_config::Timestamp;
 use riparian_loadtest::{CloudSpec, FakeCloud, Kind};
 use riparian_proxy::server::Running;
 use serde_json::Value;
@@ -139,6 +140,18 @@ pub async fn proxy(config: &str) -> Running {
         Ok(running) => running,
         Err(fault) => panic!("{fault}"),
     }
+}
+
+/// A proxy that is running well before a boundary of its contract, and that boundary. A machine with much else to do is given longer.
+pub async fn proxy_before(config: impl Fn(Timestamp) -> String) -> (Running, Timestamp) {
+    for wait in [2500, 6000, 15_000, 40_000] {
+        let boundary = Timestamp::now() + Duration::from_millis(wait);
+        let running = proxy(&config(boundary)).await;
+        if Timestamp::now() + Duration::from_millis(1500) < boundary {
+            return (running, boundary);
+        }
+    }
+    panic!("a proxy starts within 40 s")
 }
 
 /// Where the first listener is.

@@ -61,3 +61,27 @@ limits: {{ connect_within: 1s, first_byte_within: 2s, idle: 2s }}
         rest.trim_matches('\n')
     )
 }
+
+/// One message of an AWS event stream, with a JSON payload.
+pub fn event(payload: &serde_json::Value) -> Vec<u8> {
+    let payload = payload.to_string();
+    let headers = b"\x0b:event-type\x07\x00\x05delta";
+    let (total, head) = (16 + headers.len() + payload.len(), headers.len());
+    let mut out =
+        [u32::try_from(total).unwrap().to_be_bytes(), u32::try_from(head).unwrap().to_be_bytes()].concat();
+    out.extend_from_slice(&crc(&out).to_be_bytes());
+    out.extend_from_slice(headers);
+    out.extend_from_slice(payload.as_bytes());
+    out.extend_from_slice(&crc(&out).to_be_bytes());
+    out
+}
+
+/// CRC-32 as of IEEE 802.3, bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 },
+        )
+    })
+}

@@ -31,8 +31,28 @@ pub(super) fn scene(scene: &Scene) {
     println!("  {:<52} {} {}{place}  {mark}", scene.what, scene.status, scene.reason);
 }
 
+/// How much of the traffic the readings disagree about, as `/metrics` has it.
+#[derive(Clone, Copy)]
+pub(super) struct Band {
+    disputed: u64,
+    all: u64,
+}
+
+impl Band {
+    pub(super) fn of(exposition: &str) -> Self {
+        let sum = |name: &str| {
+            let values = exposition.lines().filter_map(|line| {
+                let (series, value) = line.rsplit_once(' ')?;
+                (series.split('{').next() == Some(name)).then(|| value.parse::<u64>().ok()).flatten()
+            });
+            values.sum()
+        };
+        Self { disputed: sum("riparian_band_requests_total"), all: sum("riparian_requests_total") }
+    }
+}
+
 /// What came of it.
-pub(super) fn table(report: &Report, added: &Added, forbidden: u64) {
+pub(super) fn table(report: &Report, added: &Added, forbidden: u64, band: Band) {
     println!("\nWhat reached each cloud, by the clouds' own count:");
     println!("  {:<8} {:>10} {:>10}", "cloud", "stateless", "stateful");
     let mut counts: BTreeMap<&str, [u64; 2]> =
@@ -52,6 +72,10 @@ pub(super) fn table(report: &Report, added: &Added, forbidden: u64) {
         findings.broken.len() + findings.cut.len()
     );
     println!("  requests at openai, scenes included: {forbidden}");
+    println!(
+        "  the parties' readings disagree about {} of {} requests; the strict one would have had them at azure",
+        band.disputed, band.all
+    );
     if report.refusals.is_empty() {
         println!("  refused in the traffic: none");
     }
