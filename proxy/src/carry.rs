@@ -355,7 +355,9 @@ impl Carry<'_, '_, '_> {
         record.tag(&mut head.lines);
         let mut seals = Sealing::begin(record);
         let mut observer = observe(self.house, record, &head, without_body, seals.as_deref_mut()).await;
-        seals = seals.filter(|seals| seals.head(&mut head, observer.is_some()) && !without_body);
+        seals = seals.filter(|seals| {
+            seals.head(&mut head, observer.as_ref().is_some_and(Observer::reads_handles)) && !without_body
+        });
         if self.house.is_draining() {
             self.client.close_behind();
         }

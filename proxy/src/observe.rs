@@ -258,6 +258,11 @@ impl Observer {
         births
     }
 
+    /// Whether handles are due, and not the answer's cost alone.
+    pub(crate) fn reads_handles(&self) -> bool {
+        self.handles
+    }
+
     /// Whether a handle was born on this socket.
     pub(crate) fn owns(&self, key: PinKey) -> bool {
         self.own.as_ref().is_some_and(|own| own.has(key))

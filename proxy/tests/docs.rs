@@ -4,7 +4,7 @@
 
 use riparian_filters::decision::Reason;
 use riparian_filters::meter::Usage;
-use riparian_proxy::metrics::{Labels, Metrics, Outcome, TokenLabels};
+use riparian_proxy::metrics::{Diverged, Divergence, Labels, Metrics, Outcome, TokenLabels};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,8 @@ fn every_metric_is_in_the_readme_and_every_one_there_exists() {
         let labels = TokenLabels { cloud: "c", term, class: "stateless", tenant: "other" };
         metrics.tokens(code as u64, &labels, &Usage::default(), Some((1, "USD")));
     }
+    let divergence = Divergence { reading: "r", term: "t", outcome: "refused" };
+    metrics.diverged(divergence, Diverged { tokens: 1, session: true });
     let _ = (metrics.commitment("c", "USD"), metrics.share("p", "t", "USD"));
     metrics.decision_seconds.record(0.1);
     metrics.endpoint_up("c", "e").set(1.0);

@@ -81,7 +81,7 @@ fn request(found: &str) -> Request<Full<Bytes>> {
     let path = quoted[0].splitn(4, '/').nth(3).unwrap();
     let mut request = Request::builder().method(method).uri(format!("/{path}")).header("host", "proxy");
     request = request.header("authorization", "Bearer app");
-    let body = line.contains(" -d '").then(|| *quoted.last().unwrap()).unwrap_or_default();
+    let body = if line.contains(" -d '") { *quoted.last().unwrap() } else { "" };
     for header in &quoted[1..quoted.len() - usize::from(!body.is_empty())] {
         let (name, value) = header.split_once(": ").unwrap();
         request = request.header(name, value);

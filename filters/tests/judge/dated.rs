@@ -74,6 +74,7 @@ fn ask(policy: &Policy, asked: &Asked<'_>) -> (&'static str, Vec<u16>, Option<On
         affinity: None,
         seed: 1,
         in_flight: &[],
+        favoured: riparian_filters::table::CloudSet::NONE,
     };
     let ruling = judge(policy, &facts);
     let verdict: Verdict = select(policy, &ruling, &facts);
