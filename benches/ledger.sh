@@ -1,6 +1,7 @@
 #!/bin/sh
 # What each durability of the ledger costs: CPU time of the proxy's process a request (the ledger's writer included) and requests a second,
-# saturated and at a fixed rate, with no ledger and with each durability, by turns, in one run. The disk is that of TMPDIR.
+# saturated and at a fixed rate, with no ledger and with each durability, by turns, in one run; and, as `everything`, three readings, prices and
+# a commitment besides `group`. The disk is that of TMPDIR.
 # Usage: sh benches/ledger.sh [SECONDS [ROUNDS]]; needs target/release/riparian and riparian-loadtest.
 set -eu
 cd "$(dirname "$0")/.."
@@ -33,8 +34,16 @@ url=$(line_of "$folder/cloud" http | sed 's|\(http://[^/]*\).*|\1|')
 
 measure() {
     durability=$1 rate=$2
-    ledger=
-    [ "$durability" = off ] || ledger="ledger: { path: $folder/ledger, durability: $durability }"
+    ledger= more= meter=
+    case $durability in
+    off) ;;
+    everything)
+        ledger="ledger: { path: $folder/ledger, durability: group }"
+        more=", wide: { stateful_from: runtime, inner_calls: inherit }, strict: { stateful_from: never }"
+        meter="meter: { currency: USD, prices: [{ model: \"*\", input: 1.25, cached: 0.125, output: 10 }], commitments: { plan: { cloud: one, money: 1000000, from: 2026-01-01, until: 2100-01-01 } } }"
+        ;;
+    *) ledger="ledger: { path: $folder/ledger, durability: $durability }" ;;
+    esac
     cat >"$folder/riparian.yaml" <<YAML
 version: 1
 listeners: [{ name: apps, bind: 127.0.0.1:0 }]
@@ -42,9 +51,10 @@ clouds: { one: { endpoints: [{ name: one, dialect: openai, url: "$url", credenti
 telemetry: { access_log: off }
 sessions: { pins: { store: memory } }
 $ledger
+$meter
 contract:
   enforce: r
-  readings: { r: { stateful_from: continues } }
+  readings: { r: { stateful_from: continues }$more }
   terms: [{ id: t, only: one }]
 YAML
     rm -f "$folder/log"
@@ -64,7 +74,7 @@ YAML
 
 round=0
 while [ "$round" -lt "$rounds" ]; do
-    for durability in off best_effort group required; do
+    for durability in off best_effort group required everything; do
         measure "$durability" ""
         measure "$durability" 500
     done

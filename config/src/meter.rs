@@ -41,6 +41,14 @@ pub struct Meter {
     pub shares: Vec<Share>,
 }
 
+impl Meter {
+    /// Whether it says nothing: then no money is counted, and nothing is kept.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.path.is_none() && self.prices.is_empty() && self.commitments.is_empty() && self.shares.is_empty()
+    }
+}
+
 /// What a million tokens cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {

@@ -48,7 +48,7 @@ pub struct Classified<'a> {
     /// The model, as the client names it.
     pub model: Option<Cow<'a, str>>,
     /// Handles, each once.
-    pub handles: SmallVec<[Handle<'a>; 4]>,
+    pub handles: SmallVec<[Handle<'a>; 2]>,
     /// What the client says to keep its cache warm.
     pub cache_key: Option<&'a str>,
 }

@@ -92,10 +92,12 @@ pub fn decide(
         favoured: moment.favoured,
     };
     let ruling = judge(policy, &facts);
-    let shadow = ruling.other.map(|cell| Shadow {
-        clouds: cell.clouds,
-        refusal: cell.refusal,
-        terms: SmallVec::from_slice(&cell.terms),
+    let shadow = ruling.other.map(|cell| {
+        Box::new(Shadow {
+            clouds: cell.clouds,
+            refusal: cell.refusal,
+            terms: SmallVec::from_slice(&cell.terms),
+        })
     });
     // What goes on by a lease has been lawful for no longer than what it cites.
     let oldest = recalled.since.iter().min().filter(|_| ruling.lease.is_some());

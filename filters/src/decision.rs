@@ -250,7 +250,7 @@ pub struct Decision {
     /// What each reading makes of it.
     pub classes: Classes,
     /// What those readings would have allowed that make the other class of it.
-    pub shadow: Option<Shadow>,
+    pub shadow: Option<Box<Shadow>>,
     /// Whether the readings disagree about where it may go.
     pub in_band: bool,
     /// By which kind of expiry its session goes on that the terms in force would not allow any more.

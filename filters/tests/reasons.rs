@@ -4,19 +4,23 @@ use riparian_filters::decision::{Reason, Verdict};
 use std::collections::HashSet;
 
 /// What the contract itself refuses, in every state of the world: SDKs must not try these again.
-const OF_THE_CONTRACT: [Reason; 6] = [
+const OF_THE_CONTRACT: [Reason; 9] = [
     Reason::NoTerm,
     Reason::TermsConflict,
     Reason::Forbidden,
+    Reason::ReadingsDisagree,
+    Reason::Narrowed,
+    Reason::SessionDrained,
     Reason::Unrecognised,
     Reason::OwnerNotDesignated,
     Reason::OwnerRemoved,
 ];
 
 /// What is over after a while.
-const PASSING: [Reason; 6] = [
+const PASSING: [Reason; 7] = [
     Reason::OwnerUnavailable,
     Reason::PinsUnavailable,
+    Reason::LedgerUnavailable,
     Reason::EndpointsDown,
     Reason::Overloaded,
     Reason::Draining,

@@ -146,6 +146,9 @@ impl House {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            if self.snapshot.load().policy.config.meter.is_off() {
+                continue;
+            }
             self.metrics.book.steer();
             let house = Arc::clone(&self);
             // The disk may take its time; nobody else waits for it. A panic there would be one of ours, and is told in the next second.

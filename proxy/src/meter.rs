@@ -11,12 +11,13 @@ pub(crate) use charges::{Charge, Charges};
 pub use file::BookFault;
 
 use crate::locks::Mutex;
+use arc_swap::ArcSwapOption;
 use file::File;
 use metrics::Counter;
 use riparian_config::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Picos in a millionth.
@@ -73,14 +74,17 @@ impl Account {
 #[derive(Debug, Default)]
 pub struct Book {
     accounts: Mutex<BTreeMap<String, Arc<Account>>>,
+    /// Whether there is any account: where no money is counted, whoever looks takes no lock.
+    any: AtomicBool,
     /// The commitments in force, to be shown and steered by.
-    charges: Mutex<Option<Arc<Charges>>>,
+    charges: ArcSwapOption<Charges>,
     file: Mutex<Option<File>>,
 }
 
 impl Book {
     /// The account of that name, which begins now when there is none. `show` makes the counter that shows its millionths.
     pub(crate) fn account(&self, name: &str, show: Option<&dyn Fn() -> Counter>) -> Arc<Account> {
+        self.any.store(true, Ordering::Release);
         let mut accounts = self.accounts.lock().expect("no holder of this lock panics");
         let new = || Arc::new(Account::new(0, 0, Timestamp::now()));
         let account = Arc::clone(accounts.entry(name.to_owned()).or_insert_with(new));
@@ -96,6 +100,7 @@ impl Book {
     /// When the file is there and cannot be read or written, or is no such file: money that is forgotten is worse than a start that fails.
     pub fn open(&self, path: &Path) -> Result<(), BookFault> {
         let (file, kept) = File::open(path)?;
+        self.any.store(true, Ordering::Release);
         let mut accounts = self.accounts.lock().expect("no holder of this lock panics");
         for (name, kept) in kept {
             let account = Arc::new(Account::new(kept.millionths, kept.picos, kept.since));
@@ -122,24 +127,27 @@ impl Book {
     /// Says by what charges commitments are shown and steered from now on.
     pub(crate) fn in_force(&self, charges: Arc<Charges>) {
         charges.steer(Timestamp::now());
-        *self.charges.lock().expect("no holder of this lock panics") = Some(charges);
+        self.charges.store(Some(charges));
     }
 
     /// Brings what is shown up to date.
     pub(crate) fn show(&self) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
         for account in self.accounts.lock().expect("no holder of this lock panics").values() {
             if let Some(Shown(counter)) = account.shown.get() {
                 counter.absolute(account.millionths());
             }
         }
-        if let Some(charges) = &*self.charges.lock().expect("no holder of this lock panics") {
+        if let Some(charges) = &*self.charges.load() {
             charges.show(Timestamp::now());
         }
     }
 
     /// Steers anew by where commitments stand now. To be called each second.
     pub(crate) fn steer(&self) {
-        if let Some(charges) = &*self.charges.lock().expect("no holder of this lock panics") {
+        if let Some(charges) = &*self.charges.load() {
             charges.steer(Timestamp::now());
         }
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub(crate) struct Cited {
     pub(crate) asker: Asker,
-    pub(crate) keys: SmallVec<[PinKey; 4]>,
+    pub(crate) keys: SmallVec<[PinKey; 2]>,
 }
 
 /// What is known of a handle, if anything.
@@ -129,7 +129,7 @@ pub(crate) async fn recall(
     cited: &Cited,
     beside: (&[Opened], Option<Over<'_>>),
     moment: Moment<'_>,
-) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
+) -> Result<(Decision, SmallVec<[Known; 1]>), Reason> {
     if cited.keys.is_empty() {
         let (_, over) = beside;
         let socket = over.map(|over| over.lives);
@@ -149,7 +149,7 @@ async fn recall_handles(
     cited: &Cited,
     (opened, over): (&[Opened], Option<Over<'_>>),
     moment: Moment<'_>,
-) -> Result<(Decision, SmallVec<[Known; 4]>), Reason> {
+) -> Result<(Decision, SmallVec<[Known; 1]>), Reason> {
     let policy = &snapshot.policy;
     let socket = over.map(|over| over.lives);
     let conclude = |known: &[Known]| {
@@ -157,7 +157,7 @@ async fn recall_handles(
         conclude(policy, classified, cited, known, socket, rested, moment)
     };
     let pins = house.pins.recall(&cited.keys).await.map_err(|fault| unavailable(&fault))?;
-    let mut known: SmallVec<[Known; 4]> =
+    let mut known: SmallVec<[Known; 1]> =
         pins.iter().map(|pin| pin.as_ref().map(|pin| lives(policy, pin))).collect();
     for (known, handle) in known.iter_mut().zip(&classified.handles).filter(|(known, _)| known.is_none()) {
         let blob = handle.mark == Some(Mark::Sealed);

@@ -141,7 +141,8 @@ pub(crate) async fn decide(
     let grade_of = |session| house.sessions.grade(session).unwrap_or(Grade::Runtime);
     let (identity, cited) = identify(policy, &asked(head), client.last_tenant(), classified, grade_of)?;
     (record.caller, record.parent) = (identity.caller, identity.parent);
-    (record.asker, record.fired) = (Some(cited.asker), classified.fired);
+    (record.inner, record.narrow) = (cited.asker.inner, cited.asker.narrow);
+    record.fired = classified.fired;
     let (decision, known) =
         recall(house, &snapshot, head, classified, &cited, (&record.opened, None), moment).await?;
     record.decided = Some(Instant::now());
@@ -155,7 +156,7 @@ pub(crate) async fn decide(
     if let (None, Some(session)) = (&refusal, decision.session) {
         record.turn = Some((session.id, house.sessions.begin(session.id, decision.grade, Instant::now())));
     }
-    record.decision = Some(decision);
+    record.decision = Some(Box::new(decision));
     refusal.map_or(Ok(()), Err)
 }
 

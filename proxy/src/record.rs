@@ -8,11 +8,11 @@ use crate::sessions::{Evidence, Sessions};
 use crate::snapshot::Snapshot;
 use http::{HeaderName, HeaderValue};
 use riparian_config::{Class, Grade, Term};
-use riparian_filters::decide::Asker;
 use riparian_filters::decision::{Decision, Reason};
 use riparian_filters::identify::{CallerNumber, PinKey, SESSION_TAG, Session, SessionId, SessionSource};
 use riparian_filters::meter::Usage;
 use riparian_filters::policy::{EndpointId, SurfaceNumber};
+use riparian_filters::table::CloudSet;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -83,8 +83,10 @@ pub struct Record {
     pub ends: SmallVec<[PinKey; 1]>,
     /// Which of the named callers asks.
     pub caller: Option<CallerNumber>,
-    /// Who asks, as it was decided by.
-    pub asker: Option<Asker>,
+    /// The grade of the session in the course of which it was made, where it was.
+    pub inner: Option<Grade>,
+    /// The clouds that its own header leaves; `None` where it says nothing.
+    pub narrow: Option<CloudSet>,
     /// The slots of the signals that were found, one bit each.
     pub fired: u64,
     /// The session in the course of which it was made, where its caller proved that.
@@ -94,7 +96,7 @@ pub struct Record {
     /// What is known of its session when it ends.
     pub evidence: Option<Evidence>,
     /// What was decided, as soon as that is so.
-    pub decision: Option<Decision>,
+    pub decision: Option<Box<Decision>>,
     /// Why it ended as it did.
     pub reason: Reason,
     /// The endpoint of the newest attempt.
@@ -142,7 +144,8 @@ impl Record {
             opened: Vec::new(),
             ends: SmallVec::new(),
             caller: None,
-            asker: None,
+            inner: None,
+            narrow: None,
             fired: 0,
             parent: None,
             turn: None,

@@ -238,7 +238,13 @@ fn standing(record: &Record, endpoint: EndpointId) -> Standing {
     Standing {
         endpoint: place.endpoint.name.clone(),
         cloud: place.cloud_name.clone(),
-        asker: Asker { named: decision.session, ..record.asker.expect("what was decided was asked for") },
+        asker: Asker {
+            tenant: decision.tenant,
+            caller: record.caller,
+            named: decision.session,
+            inner: record.inner,
+            narrow: record.narrow,
+        },
         lineage: decision.session.map_or_else(
             || record.snapshot.policy.keys.session_of(decision.tenant, record.id.0),
             |session| session.id,

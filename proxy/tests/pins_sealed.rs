@@ -79,7 +79,7 @@ async fn a_chain_over_two_replicas_that_share_nothing_but_secrets() {
     let config = clouds.config(ANYWHERE, &format!("{}{QUIET}", sealed(&["OLD"], "")));
     let replicas = [replica(&config).await, replica(&config).await];
     let mut owners = BTreeSet::new();
-    for chain in 0..12 {
+    for chain in 0..30 {
         let one = address(&replicas[chain % 2]);
         let other = address(&replicas[(chain + 1) % 2]);
         let begun = if chain % 3 == 0 { streamed(first()) } else { first() };

@@ -35,7 +35,7 @@ fn outcome(answer: &Response<Bytes>) -> (u16, &str, &str) {
     (answer.status().as_u16(), ours(answer, "cloud"), ours(answer, "reason"))
 }
 
-fn count(running: &Running, series: &str) -> f64 {
+fn count(running: &Running, series: &str) -> u64 {
     let text = running.house.metrics.render();
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_default()
@@ -69,7 +69,7 @@ async fn the_band_decides_where_readings_disagree() {
             assert!(seen.iter().all(|one| *one == due), "{band} {enforce}: {seen:?}, not {due}");
         }
         assert!(seen.contains(&format!("{of_stored:?}")), "{band} {enforce}: {seen:?}");
-        let counted = || count(&running, "riparian_band_requests_total") as u64 == 12;
+        let counted = || count(&running, "riparian_band_requests_total") == 12;
         support::raw::eventually(&format!("{band} {enforce}: twelve are counted"), counted).await;
     }
 }
@@ -92,13 +92,12 @@ async fn what_other_readings_would_have_said_is_counted_by_reading_and_term() {
         count(
             &running,
             "riparian_divergent_requests_total{reading=\"eager\",term=\"agents\",outcome=\"elsewhere\"}",
-        ) as u64
-            == 2
+        ) == 2
     })
     .await;
     let sessions =
         "riparian_divergent_sessions_total{reading=\"eager\",term=\"agents\",outcome=\"elsewhere\"}";
-    assert_eq!(count(&running, sessions) as u64, 1, "one session of two turns");
+    assert_eq!(count(&running, sessions), 1, "one session of two turns");
     assert!(!running.house.metrics.render().contains("reading=\"wide\""), "that one agrees");
     assert_eq!(clouds.aws.counts().requests, 0, "nothing is mirrored");
 }

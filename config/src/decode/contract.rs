@@ -2,18 +2,21 @@
 //!
 //! A contract may be in several files, each with its own faults; what is said once stands in one of them.
 
-use super::naming::{known_names, name, name_at, patterns, surface_patterns, unique, unknown};
-use crate::fault::{Found, Place};
-use crate::read::{Fields, Spot, first_line, text, value_at};
-use crate::sections::{CLASSES, CONTRACT_FILE};
-use crate::suggest::nearest;
-use crate::table::{Kind, quoted};
+mod readings;
+mod when;
+
+use super::naming::{known_names, name_at, unique, unknown};
+use crate::fault::Found;
+use crate::read::{Fields, Spot, first_line};
+use crate::sections::CONTRACT_FILE;
+use crate::table::quoted;
 use crate::tree::{self, Value};
 use crate::{
-    Band, Claim, Class, CloudName, Contract, DataRegion, Grade, InnerCalls, NamedTenant, OnExpiry, Pattern,
-    ProductName, READINGS_MAX, ReadFile, Reading, ReadingName, Source, Surfaces, TenantName, Term, TermId,
-    Then, Timestamp, VendorName, When,
+    Band, Claim, CloudName, Contract, DataRegion, NamedTenant, OnExpiry, READINGS_MAX, ReadFile, Reading,
+    Surfaces, Term, TermId, Then, Timestamp, When,
 };
+use readings::readings_of;
+use when::when;
 
 /// What terms may name. Names count even when what they name has faults of its own.
 struct Known<'t> {
@@ -276,80 +279,6 @@ fn keys<'t>(file: &Fields<'t>, key: &str) -> Vec<&'t str> {
     }
 }
 
-/// With the places of their names.
-fn readings_of(fields: &Fields<'_>, surfaces: &Surfaces, found: &mut Found) -> Vec<(Place, Reading)> {
-    let named = fields.named("readings", found);
-    let read = |(spot, fields): (Spot<'_>, Option<Fields<'_>>)| {
-        let at = spot.at;
-        let name = name(spot, ReadingName::new, found);
-        let fields = fields?;
-        let word = fields.word("stateful_from", found);
-        let inner_calls = fields.word("inner_calls", found);
-        let surface_classes = of_surfaces(&fields, surfaces, found);
-        let signals = of_signals(&fields, surfaces, found);
-        let inner_calls = match inner_calls? {
-            "inherit" => InnerCalls::Inherit,
-            _ => InnerCalls::Own,
-        };
-        let stateful_from = Grade::parse(word?);
-        Some((at, Reading { name: name?, stateful_from, inner_calls, surfaces: surface_classes, signals }))
-    };
-    named.into_iter().filter_map(read).collect()
-}
-
-/// The class that each entry of a map gives what its key names.
-fn classes<'t>(fields: &Fields<'t>, key: &str, found: &mut Found) -> Vec<(Spot<'t>, Class)> {
-    let mut classes = Vec::new();
-    if !fields.has(key) {
-        return classes;
-    }
-    for entry in fields.pairs(key, found) {
-        let Some(word) = text(&entry.node, value_at(entry), &entry.key, &Kind::Word(CLASSES), found) else {
-            continue;
-        };
-        match Class::parse(word.text) {
-            Some(class) => classes.push((Spot { text: &entry.key, at: entry.key_at }, class)),
-            None => unknown(word, CLASSES, "class", found),
-        }
-    }
-    classes
-}
-
-fn of_surfaces(fields: &Fields<'_>, surfaces: &Surfaces, found: &mut Found) -> Vec<(Pattern, Class)> {
-    let mut kept = Vec::new();
-    for (spot, class) in classes(fields, "surfaces", found) {
-        let ids: Vec<_> = surfaces.surfaces.iter().map(|surface| surface.id.as_str()).collect();
-        match Pattern::parse(spot.text).filter(|pattern| ids.iter().any(|id| pattern.matches(id))) {
-            Some(pattern) => kept.push((pattern, class)),
-            None => {
-                let instead = nearest(spot.text, ids.iter().copied())
-                    .map_or("a surface that there is".to_owned(), |id| format!("`{id}`"));
-                let what = format!("`{}` is no surface", spot.text);
-                found.fault(spot.at, what, "`riparian surfaces` lists them", instead);
-            }
-        }
-    }
-    kept
-}
-
-fn of_signals(fields: &Fields<'_>, surfaces: &Surfaces, found: &mut Found) -> Vec<(Source, Class)> {
-    let mut kept = Vec::new();
-    let signals = || surfaces.surfaces.iter().flat_map(|surface| &surface.signals);
-    for (spot, class) in classes(fields, "signals", found) {
-        match Source::parse(spot.text).filter(|at| signals().any(|signal| signal.at == *at)) {
-            Some(at) => kept.push((at, class)),
-            None => {
-                let known: Vec<String> = signals().map(|signal| signal.at.to_string()).collect();
-                let instead = nearest(spot.text, known.iter().map(String::as_str))
-                    .map_or("the place of a signal".to_owned(), |at| format!("`{at}`"));
-                let what = format!("`{}` is the place of no signal", spot.text);
-                found.fault(spot.at, what, "`riparian surfaces` lists them", instead);
-            }
-        }
-    }
-    kept
-}
-
 fn enforced(
     parts: &mut [Part<'_>],
     readings: &[Reading],
@@ -456,95 +385,5 @@ fn contradicts(fields: &Fields<'_>, key: &str, named: &[CloudName], never: &[Clo
         let what = format!("{} stands in `{key}` and in `never`", quoted(&both));
         let why = "what a term forbids it cannot name as well";
         found.fault(fields.at("never"), what, why, format!("in one of `{key}` and `never`"));
-    }
-}
-
-fn when(fields: &Fields<'_>, known: &Known<'_>, file: &Fields<'_>, found: &mut Found) -> When {
-    let vendors = known_names(fields, "vendor", &known.vendors, "vendor", VendorName::new, found);
-    let class = fields.word("class", found).and_then(Class::parse);
-    let grades = grades(fields, found);
-    let surfaces = surface_patterns(fields, "surface", known.surfaces, found);
-    let models = patterns(fields, "model", found).into_iter().map(|(pattern, _)| pattern).collect();
-    let products = known_names(fields, "product", &known.products, "product", ProductName::new, found);
-    let tenants = known_names(fields, "tenant", &known.tenants, "tenant", TenantName::new, found);
-    let data_regions = known_names(
-        fields,
-        "data_region",
-        &known.data_regions,
-        "tenant's data region",
-        DataRegion::new,
-        found,
-    );
-    let when = When { vendors, class, grades, surfaces, models, products, tenants, data_regions };
-    dead_by_grade(fields, &when, known, found);
-    dead_by_product(fields, &when, known, file, found);
-    when
-}
-
-fn grades(fields: &Fields<'_>, found: &mut Found) -> Vec<Grade> {
-    let words = Grade::ALL.map(Grade::as_str);
-    let spots = fields.texts("grade", found);
-    let read = |spot: Spot<'_>| {
-        let grade = Grade::parse(spot.text);
-        if grade.is_none() {
-            unknown(spot, &words, "grade", found);
-        }
-        grade
-    };
-    spots.into_iter().filter_map(read).collect()
-}
-
-/// Reports grades none of which is of the class that stands beside them, whatever the reading.
-fn dead_by_grade(fields: &Fields<'_>, when: &When, known: &Known<'_>, found: &mut Found) {
-    let Some(class) = when.class else { return };
-    let exceptions = |reading: &Reading| {
-        !reading.surfaces.is_empty()
-            || !reading.signals.is_empty()
-            || reading.inner_calls == InnerCalls::Inherit
-    };
-    let meets = |reading: &Reading| {
-        exceptions(reading) || when.grades.iter().any(|grade| reading.class(*grade) == class)
-    };
-    if when.grades.is_empty() || known.readings.iter().any(meets) {
-        return;
-    }
-    let names = when.grades.iter().map(|grade| grade.as_str()).collect::<Vec<_>>();
-    let what = format!("{} is never {class}", quoted(&names));
-    let froms = known.readings.iter().map(|reading| {
-        let from = reading.stateful_from.map_or("never", Grade::as_str);
-        format!("`{}` has `stateful_from: {from}`", reading.name)
-    });
-    let froms = froms.collect::<Vec<_>>().join(", ");
-    let why = format!("{froms}, so no request is both and the term is dead");
-    found.fault(fields.value_at("grade"), what, why, "another grade, or `grade` or `class` alone");
-}
-
-/// Reports surfaces and products that have no surface in common.
-fn dead_by_product(
-    fields: &Fields<'_>,
-    when: &When,
-    known: &Known<'_>,
-    file: &Fields<'_>,
-    found: &mut Found,
-) {
-    if when.surfaces.is_empty() || when.products.is_empty() {
-        return;
-    }
-    // The products were checked, and their faults reported, where they stand; here only what they match counts.
-    let products = super::naming::products(file, known.surfaces, &mut Found::default());
-    let named = products.iter().filter(|product| when.products.contains(&product.name));
-    let of_products = named.flat_map(|product| &product.surfaces).collect::<Vec<&Pattern>>();
-    let both = known.surfaces.surfaces.iter().map(|surface| surface.id.as_str()).any(|id| {
-        when.surfaces.iter().any(|pattern| pattern.matches(id))
-            && of_products.iter().any(|pattern| pattern.matches(id))
-    });
-    if !both && !of_products.is_empty() {
-        let why = "every condition must hold, and no surface is in both, so the term is dead";
-        found.fault(
-            fields.value_at("surface"),
-            "the product has no such surface",
-            why,
-            "`surface` or `product` alone",
-        );
     }
 }

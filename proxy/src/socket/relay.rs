@@ -297,7 +297,7 @@ impl<'w> Relay<'_, 'w> {
     ) {
         self.record.socket.refused += 1;
         self.house.metrics.refused(refusal.reason);
-        let event = tell::error_event(snapshot, self.record.id, decision.map(|decision| *decision), refusal);
+        let event = tell::error_event(snapshot, self.record.id, decision, refusal);
         if self.server.frames.is_between_messages() {
             self.pump.client.push(event);
         } else {

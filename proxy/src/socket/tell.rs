@@ -49,7 +49,7 @@ pub(super) fn switching(
 pub(super) fn error_event(
     snapshot: &Arc<Snapshot>,
     id: DecisionId,
-    decision: Option<Decision>,
+    decision: Option<Box<Decision>>,
     refusal: &Refusal,
 ) -> Vec<u8> {
     // The terms that are cited are those of the message's own decision, under the configuration that it was made by.
