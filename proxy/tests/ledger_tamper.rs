@@ -17,7 +17,7 @@ use std::path::Path;
 use verifier::Verifier;
 
 const EDITS: usize = 10_000;
-const OTHERS: usize = 1_000;
+const OTHERS: usize = 1_010;
 
 fn key() -> Key {
     Key::new("riparian.example/ledger", &[3; 32]).unwrap()
@@ -186,7 +186,7 @@ fn every_edit_deletion_swap_and_truncation_is_found_by_us_and_by_a_foreign_verif
     let whole = verify(&Source::Copy(files.clone()), key().verifier(), Some(signed));
     assert!(whole.faults.is_empty(), "{:?}", whole.faults);
     let all = tamperings(&files);
-    assert!(all.len() > EDITS + 3 * OTHERS - 100, "{}", all.len());
+    assert!(all.len() >= EDITS + 3_000, "{}", all.len());
 
     let lines: Vec<String> = all.iter().map(line).collect();
     let said = Verifier::build().judge(&public, &key().verifier().to_string(), Some(&held), &lines);
