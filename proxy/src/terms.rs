@@ -93,11 +93,16 @@ pub(crate) fn show(house: &House, now: Timestamp, warned: &mut Option<Timestamp>
     metrics.epoch.set(f64::from(dates.epoch));
     metrics.next_boundary.set(dates.next.map_or(0.0, seconds));
     metrics.run_out.set(dates.run_out.map_or(0.0, seconds));
-    let over = dates.run_out.map(|at| at.max(now).min(at));
-    if let Some(at) = dates.run_out.filter(|_| *warned != over) {
+    let end = dates.run_out.map(|at| end(at, now));
+    if let Some(at) = dates.run_out.filter(|_| *warned != end) {
         tracing::warn!("{}", running_out(at, now));
     }
-    *warned = over;
+    *warned = end;
+}
+
+/// What an end is told by. Once no term is in force, they run out at each moment anew: that is one end, and is told once.
+fn end(run_out: Timestamp, now: Timestamp) -> Timestamp {
+    if run_out > now { run_out } else { Timestamp::MIN }
 }
 
 /// Says what a boundary that has just passed brought.
@@ -121,6 +126,19 @@ mod tests {
             "version: 1\nlisteners: [{{ name: a, bind: 127.0.0.1:0 }}]\nclouds: {{ c: {{ endpoints: [{{ name: e, dialect: openai, url: \"http://127.0.0.1:1\", credential: none }}] }} }}\ncontract:\n  enforce: r\n  readings: {{ r: {{ stateful_from: never }} }}\n  terms: [{terms}]\n"
         );
         Config::parse(&text, "test").unwrap_or_else(|faults| panic!("{faults}")).contract
+    }
+
+    #[test]
+    fn an_end_that_has_come_was_warned_of_again_and_again() {
+        let at = |second| Timestamp::from_second(second).expect("an instant");
+        let over = contract("{ id: a, until: 2025-01-01, only: c }");
+        let told = |now| run_out(&over, now).map(|run_out| end(run_out, now));
+        assert_eq!(
+            told(at(1_800_000_000)),
+            told(at(1_800_000_005)),
+            "one end, however often it is looked at"
+        );
+        assert_ne!(end(at(9), at(5)), end(at(8), at(5)), "two ends ahead are two");
     }
 
     #[test]
