@@ -77,6 +77,33 @@ pub struct Facts<'a> {
     pub favoured: CloudSet,
 }
 
+impl Facts<'_> {
+    /// A request of which nothing more is known: everything is up, nothing is cited, and nobody has an affinity.
+    #[must_use]
+    pub fn bare(now: Timestamp, surface: Option<SurfaceNumber>, grade: Grade, classes: Classes) -> Self {
+        Self {
+            now,
+            surface,
+            grade,
+            classes,
+            model: None,
+            caller: None,
+            narrow: None,
+            owners: &[],
+            since: &[],
+            rested: Duration::ZERO,
+            located: None,
+            tenant: 0,
+            home: None,
+            health: HealthView::default(),
+            affinity: None,
+            seed: 0,
+            in_flight: &[],
+            favoured: CloudSet::NONE,
+        }
+    }
+}
+
 /// What is known of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {

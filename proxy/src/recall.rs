@@ -112,9 +112,9 @@ pub(crate) fn conclude(
         known.iter().flatten().chain(over.as_ref()).map(|lives| lives.since).collect();
     let lineage = known.iter().flatten().map(|lives| lives.session).next();
     // Of a session that nobody remembers it is only known that it was used when the terms last allowed it.
-    let oldest = || since.iter().max().map(|since| moment.now.duration_since(*since).unsigned_abs());
+    let latest = || since.iter().max().map(|since| moment.now.duration_since(*since).unsigned_abs());
     let session = lineage.or(over.map(|over| over.session));
-    let rested = session.and_then(rested).or_else(oldest).unwrap_or_default();
+    let rested = session.and_then(rested).or_else(latest).unwrap_or_default();
     let recalled = Recalled { owners: &owners, located: located.as_deref(), lineage, since: &since, rested };
     decide(policy, classified, &cited.asker, recalled, moment)
 }

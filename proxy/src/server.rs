@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 const NAMED_FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Reads the files that the configuration `file` names: where they are not absolute, they stand beside it.
-pub(crate) fn beside(file: &str) -> impl Fn(&str) -> Result<String, String> {
+fn beside(file: &str) -> impl Fn(&str) -> Result<String, String> {
     let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
     move |name| {
         let path = folder.join(name);

@@ -5,6 +5,7 @@
 //! A name in the resolver that points elsewhere, and a certificate that somebody got for a host that is not theirs, end here.
 
 use crate::endpoints::Ready;
+use crate::relay::met;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::tls::TlsRef;
 use riparian_config::Witness;
@@ -28,8 +29,7 @@ impl<'c> Reached<'c> {
     }
 
     pub(crate) fn stream(stream: &'c Stream) -> Self {
-        let socket = stream.get_socket_digest();
-        let address = socket.and_then(|socket| Some(socket.peer_addr()?.as_inet()?.ip()));
+        let address = met::address(stream).map(|address| address.ip());
         Self { address, certificate: stream.get_ssl().and_then(TlsRef::peer_certificate_der) }
     }
 }

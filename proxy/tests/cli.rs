@@ -5,27 +5,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use support::process::{run, run_with_input};
-
-fn example(name: &str) -> String {
-    format!("{}/../config/examples/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A folder of one test's files.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path: PathBuf = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
+use std::path::Path;
+use support::process::{Folder, example, run, run_with_input};
 
 #[test]
 fn check_says_right_or_everything_that_is_wrong() {

@@ -4,11 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::process::run;
-
-fn example(name: &str) -> String {
-    format!("{}/../config/examples/{name}", env!("CARGO_MANIFEST_DIR"))
-}
+use support::process::{Folder, example, run};
 
 /// Runs these cases against an example: the exit code, and what was said.
 fn test(config: &str, cases: &str, more: &[&str]) -> (i32, String, String) {
@@ -151,12 +147,8 @@ fn a_file_of_cases_has_its_faults_said_at_once_with_their_places() {
 
 #[test]
 fn a_named_caller_is_who_it_is_said_to_be() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
+    let folder = Folder::new();
+    let file = |name, text| folder.file(name, text);
     let config = file(
         "config.yaml",
         r#"

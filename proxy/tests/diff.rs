@@ -4,23 +4,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::process::{Process, run};
+use support::process::{Folder, Process, run};
 use support::turns::{first, session};
 use support::{Clouds, QUIET, SPLIT, ours, post, send};
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
 
 fn shipped() -> String {
     std::fs::read_to_string(format!("{}/../config/examples/three-clouds.yaml", env!("CARGO_MANIFEST_DIR")))

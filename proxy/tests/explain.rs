@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::process::run;
+use support::process::{Folder, run};
 use support::turns::first;
 use support::wire::send_bytes;
 use support::{Clouds, QUIET, address, json, ours, post, proxy, send};
@@ -360,12 +360,8 @@ fn the_readme_shows_what_explain_prints() {
 
 #[test]
 fn a_lease_is_told_with_the_term_that_it_lives_by() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
+    let folder = Folder::new();
+    let file = |name, text| folder.file(name, text);
     let config = file(
         "config.yaml",
         r#"

@@ -1,13 +1,11 @@
 //! Every kind of request that there can be, and every outage.
 
 use super::Example;
-use crate::judge::{Facts, HealthView, Ruling};
+use crate::judge::{Facts, Ruling};
 use crate::policy::Policy;
 use crate::readings::Classes;
-use crate::table::CloudSet;
 use riparian_config::{Dated, Grade, InnerCalls, ModelAt, Pattern, Surface, Timestamp};
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// Clouds of which every set is tried as being down; of more it is each one, all but each one, all and none.
 const ALL_SETS_MAX: usize = 6;
@@ -51,24 +49,10 @@ pub(super) struct Asked<'d> {
 impl Asked<'_> {
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
-            now: self.at,
-            surface: self.surface,
-            grade: self.grade,
-            classes: self.classes,
             model: self.model,
             caller: self.caller,
-            narrow: None,
-            owners: &[],
-            since: &[],
-            rested: Duration::ZERO,
-            located: None,
-            tenant: 0,
-            home: None,
-            health: HealthView::default(),
-            affinity: None,
             seed: 1,
-            in_flight: &[],
-            favoured: CloudSet::NONE,
+            ..Facts::bare(self.at, self.surface, self.grade, self.classes)
         }
     }
 

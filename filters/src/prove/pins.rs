@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 pub(super) struct Pins<'p> {
     policy: &'p Policy,
-    /// An endpoint of each cloud; those of one cloud differ in what they serve alone, which is asked of each request anyway.
+    /// Every endpoint: state may live at any of them.
     endpoints: Vec<EndpointId>,
     /// When sessions can have begun: none where no term lets any go on.
     begun: Vec<Timestamp>,

@@ -1,9 +1,8 @@
 //! What the contract alone says of a kind of request: everything up, nothing cited, nobody's affinity.
 
 use riparian_config::{Grade, Timestamp};
-use riparian_filters::judge::{Facts, HealthView, Owner};
+use riparian_filters::judge::{Facts, Owner};
 use riparian_filters::readings::Classes;
-use std::time::Duration;
 
 /// A kind of request.
 #[derive(Clone, Copy)]
@@ -20,25 +19,6 @@ impl<'b> Bare<'b> {
     /// Citing state of these owners, which was lawful where it is at `since`.
     pub(super) fn facts(self, owners: &'b [Owner], since: &'b [Timestamp]) -> Facts<'b> {
         let Self { now, surface, grade, classes, model, caller } = self;
-        Facts {
-            now,
-            surface,
-            grade,
-            classes,
-            model,
-            caller,
-            narrow: None,
-            owners,
-            since,
-            rested: Duration::ZERO,
-            located: None,
-            tenant: 0,
-            home: None,
-            health: HealthView::default(),
-            affinity: None,
-            seed: 0,
-            in_flight: &[],
-            favoured: riparian_filters::table::CloudSet::NONE,
-        }
+        Facts { model, caller, owners, since, ..Facts::bare(now, surface, grade, classes) }
     }
 }

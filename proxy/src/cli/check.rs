@@ -1,8 +1,8 @@
 //! `riparian check`: every fault at once. Secrets are not read: a file is right or wrong on any machine.
 
 use super::{ConfigFile, Found, text};
-use crate::server::beside;
-use riparian_config::{Config, Mark, Store, Surface};
+use crate::server;
+use riparian_config::{Mark, Store, Surface};
 use riparian_filters::identify::Keys;
 use riparian_filters::policy::Policy;
 
@@ -19,8 +19,8 @@ impl Check {
             Err(found) => return found,
         };
         let file = self.config.config.display().to_string();
-        let config = match Config::parse_with(&text, &file, &beside(&file)) {
-            Ok(config) => config,
+        let config = match server::load(&text, &file) {
+            Ok(loaded) => loaded.config,
             Err(faults) => {
                 eprint!("{faults}");
                 eprintln!("{file}: {} fault{}", faults.len(), if faults.len() == 1 { "" } else { "s" });

@@ -6,8 +6,8 @@ mod text;
 pub(crate) mod words;
 
 use super::Found;
-use crate::server::beside;
-use riparian_config::{Config, Surfaces as Known};
+use crate::server;
+use riparian_config::Surfaces as Known;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -54,10 +54,10 @@ impl Surfaces {
 
     fn known(&self) -> Result<Known, Found> {
         let Some(path) = &self.config else { return Ok(Known::built_in()) };
-        let text = crate::server::read(path).map_err(|fault| Found::Usage(fault.to_string()))?;
+        let text = server::read(path).map_err(|fault| Found::Usage(fault.to_string()))?;
         let file = path.display().to_string();
-        match Config::parse_with(&text, &file, &beside(&file)) {
-            Ok(config) => Ok(config.surfaces),
+        match server::load(&text, &file) {
+            Ok(loaded) => Ok(loaded.config.surfaces),
             Err(faults) => {
                 eprint!("{faults}");
                 Err(Found::Something)

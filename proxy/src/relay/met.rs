@@ -43,9 +43,7 @@ impl Met {
 
     /// The other end of a connection that pingora made.
     pub(crate) fn secured(stream: &Stream, dialled: SocketAddr) -> Self {
-        let socket = stream.get_socket_digest();
-        let address =
-            socket.and_then(|socket| socket.peer_addr().and_then(|address| address.as_inet().copied()));
+        let address = address(stream);
         let certificate = stream.get_ssl().and_then(TlsRef::peer_certificate_der).and_then(Certificate::read);
         Self { address: address.unwrap_or(dialled), certificate: certificate.map(Arc::new) }
     }
@@ -57,6 +55,11 @@ impl Met {
         let certificate = ssl.and_then(|ssl| seen.find(&ssl.cert_digest));
         Self { address: address.unwrap_or(dialled), certificate }
     }
+}
+
+/// The other end's address, as the socket has it.
+pub(crate) fn address(stream: &Stream) -> Option<SocketAddr> {
+    stream.get_socket_digest()?.peer_addr()?.as_inet().copied()
 }
 
 impl Certificate {

@@ -123,7 +123,8 @@ telemetry: { access_log: off }
 limits: { connect_within: 1s, first_byte_within: 2s, idle: 2s, head_within: 1s, body_within: 2s }
 ";
 
-fn secret_file() -> String {
+/// A file with [`KEY`] in it.
+pub fn secret_file() -> String {
     use std::sync::OnceLock;
     static FILE: OnceLock<tempfile::NamedTempFile> = OnceLock::new();
     let file = FILE.get_or_init(|| {

@@ -8,6 +8,27 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+/// The path of a shipped example.
+pub fn example(name: &str) -> String {
+    format!("{}/../config/examples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of one test's files.
+pub struct Folder(pub tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Writes a file there, and returns its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
 /// The program with these arguments.
 pub fn riparian(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_riparian"));
