@@ -8,7 +8,7 @@ use riparian_proxy::server::Running;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use support::origin::endpoints;
-use support::raw::{End, Raw, eventually};
+use support::raw::{End, PATIENCE, Raw, eventually};
 use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -121,7 +121,7 @@ async fn nothing_is_left_behind_however_a_request_ends() {
     back_to_nothing(&running).await;
     for cloud in clouds.all() {
         assert!(
-            cloud.wait_for(Duration::from_secs(10), |counts| counts.open == 0).await,
+            cloud.wait_for(PATIENCE, |counts| counts.open == 0).await,
             "{}: {:?}",
             cloud.name(),
             cloud.counts()

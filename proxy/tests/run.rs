@@ -65,7 +65,7 @@ fn a_port_that_is_taken_ends_the_process() {
     ] {
         file.write(&text);
         let mut process = Process::run(&file.path());
-        let status = process.ends(Duration::from_secs(2));
+        let status = process.ends(SOON);
         assert_eq!(status.code(), Some(1));
         let said = process.said.join("\n");
         assert!(said.contains(&format!("127.0.0.1:{port}")), "which address: {said}");

@@ -381,15 +381,13 @@ async fn a_client_that_goes_away_is_not_spoken_for() {
         }
     })
     .await;
-    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], QUIET)).await;
+    let running = proxy(&endpoints(&[("one", &cloud.url(), "")], &patient())).await;
     for path in [REALTIME, RESPONSES] {
-        let began = Instant::now();
         let mut client = Socket::open(address(&running), path).await;
         client.text("{\"x\":1}").await;
         client.hear().await;
         drop(client);
         eventually("the endpoint knows", || !codes.lock().unwrap().is_empty()).await;
-        assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
         assert_eq!(codes.lock().unwrap().pop(), Some(1001), "{path}");
         eventually("nothing is left", || running.house.gate.streams() == 0).await;
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::origin::{EVENTS, Origin, chunk, endpoints};
-use support::raw::{Answer, End, Raw, eventually};
+use support::raw::{Answer, End, PATIENCE, Raw, eventually};
 use support::{Clouds, QUIET, SPLIT, address, chat, proxy};
 use tokio::net::TcpSocket;
 use tokio::sync::Notify;
@@ -173,7 +173,7 @@ async fn a_client_that_never_reads_again_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_takes_its_request_along() {
-    let slow = CloudSpec::new(Kind::OpenAi, "one").streaming(1000, Duration::from_millis(20));
+    let slow = CloudSpec::new(Kind::OpenAi, "one").streaming(3000, Duration::from_millis(20));
     let cloud = FakeCloud::start(slow).await.unwrap();
     let running = proxy(
         &endpoints(&[("one", &cloud.url(), "")], PATIENT)
@@ -184,20 +184,16 @@ async fn a_client_that_goes_away_takes_its_request_along() {
     let head = ask(&mut client, "authorization: Bearer key-of-one\r\n").await;
     assert_eq!(head.status, 200);
     client.chunk().await.expect("not cut").expect("a first chunk");
-    let left = Instant::now();
     drop(client);
-    assert!(cloud.wait_for(Duration::from_secs(5), |counts| counts.client_gone == 1).await, "in mid-stream");
-    assert!(left.elapsed() < Duration::from_secs(3), "tokens are billed: {:?}", left.elapsed());
+    // Tokens are billed: a stream that went on to its end would not be counted.
+    assert!(cloud.wait_for(PATIENCE, |counts| counts.client_gone == 1).await, "in mid-stream");
 
     cloud.fault(Fault::Stall).await;
     let mut client = Raw::connect(address(&running)).await;
     client.post("/v1/chat/completions", "", streamed()).await;
-    assert!(cloud.wait_for(Duration::from_secs(5), |counts| counts.requests == 2).await);
+    assert!(cloud.wait_for(PATIENCE, |counts| counts.requests == 2).await);
     drop(client);
-    assert!(
-        cloud.wait_for(Duration::from_secs(3), |counts| counts.client_gone == 2).await,
-        "before the first byte"
-    );
+    assert!(cloud.wait_for(PATIENCE, |counts| counts.client_gone == 2).await, "before the first byte");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
