@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::process::{Process, run};
+use support::process::{Folder, Process, example, riparian, run};
 use support::{Clouds, QUIET, ours, send};
 
 fn examples() -> PathBuf {
@@ -143,6 +143,43 @@ async fn without_one_of_its_terms_a_contract_is_refused_and_the_curl_shows_why()
         reached.insert(ours(&answer, "cloud").to_owned());
     }
     assert!(reached.contains("aws"), "a stateless call left azure, as was said: {reached:?}");
+}
+
+/// The demo's contract without one of its terms, before the demo's clouds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_curl_that_is_sent_to_the_demo_does_what_the_finding_says() {
+    let shipped = std::fs::read_to_string(example("demo.yaml")).unwrap();
+    let (begin, end) =
+        (shipped.find("    - id: stateless-on-azure"), shipped.find("    - id: stateful-on-aws"));
+    let term = begin.unwrap()..end.unwrap();
+    let without = [&shipped[..term.start], &shipped[term.end..]].concat();
+    let without = without.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:9901", "127.0.0.1:0");
+    let folder = Folder::new();
+    let file = folder.file("mine.yaml", &without);
+    let (code, out, _) = prove(Path::new(&file));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("claim: \"chat completions go somewhere\" does not hold"), "{out}");
+
+    let (code, shown, said) = run(&["demo", "-c", &file]);
+    assert_eq!(code, 1, "{shown}{said}");
+    assert!(said.contains("chat completions go somewhere") && !shown.contains("clients"), "{shown}{said}");
+
+    let mut demo = Process::showing(riparian(&["demo", "-c", &file, "--even-if-unproved"]));
+    let at = demo.says("clients").rsplit("http://").next().unwrap().trim_end_matches("/v1").parse().unwrap();
+    demo.says("It stays up");
+    let found = out.split("\"chat completions go somewhere\"").nth(1).unwrap();
+    let answer = send(at, request(found)).await;
+    assert_eq!((answer.status().as_u16(), ours(&answer, "reason")), (403, "no_term"), "{found}");
+    let stored = send(at, support::post("/v1/responses", &support::turns::first())).await;
+    assert_eq!((stored.status().as_u16(), ours(&stored, "cloud")), (200, "aws"), "the others are in force");
+
+    let elsewhere = folder.file("elsewhere.yaml", &shipped.replace("127.0.0.1:9104", "127.0.0.1:9105"));
+    let (code, _, said) = run(&["demo", "-c", &elsewhere]);
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("endpoint `openai-api` is at 127.0.0.1:9105, and the demo sends nothing"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! The program itself, run as a process.
 
 use super::wire::SOON;
-use std::io::{BufRead, BufReader, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -72,10 +72,21 @@ impl Process {
     /// The same, by a command of its own.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = BufReader::new(child.stderr.take().unwrap());
+        let errors = child.stderr.take().unwrap();
+        Self::heard(child, errors)
+    }
+
+    /// The same, of a command that says on standard output what it does.
+    pub fn showing(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let shown = child.stdout.take().unwrap();
+        Self::heard(child, shown)
+    }
+
+    fn heard(child: Child, from: impl Read + Send + 'static) -> Self {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            errors.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
+            BufReader::new(from).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
         });
         Self { child, lines, said: Vec::new() }
     }

@@ -1,8 +1,12 @@
 //! The demo's fake clouds, and the shipped configuration moved to their ports.
 
+use riparian_config::{Config, Endpoint};
 use riparian_loadtest::{CloudSpec, FakeCloud, Kind, Sight};
 use std::io;
 use std::time::Duration;
+
+/// Where the shipped configuration has them.
+const CONFIGURED: [&str; 4] = ["127.0.0.1:9101", "127.0.0.1:9102", "127.0.0.1:9103", "127.0.0.1:9104"];
 
 /// Two Azure endpoints, one at Bedrock, one of the vendor's own.
 pub(super) struct Clouds(Vec<Placed>);
@@ -23,22 +27,22 @@ impl Clouds {
         let cast = [
             (
                 CloudSpec::new(Kind::Azure, "azure-eastus2").models(azure),
-                "127.0.0.1:9101",
+                CONFIGURED[0],
                 "RIPARIAN_DEMO_AZURE_KEY",
             ),
             (
                 CloudSpec::new(Kind::Azure, "azure-swedencentral").models(azure),
-                "127.0.0.1:9102",
+                CONFIGURED[1],
                 "RIPARIAN_DEMO_AZURE_KEY",
             ),
             (
                 CloudSpec::new(Kind::Bedrock, "bedrock-use1").models(bedrock),
-                "127.0.0.1:9103",
+                CONFIGURED[2],
                 "RIPARIAN_DEMO_AWS_KEY",
             ),
             (
                 CloudSpec::new(Kind::OpenAi, "openai-api").models(own),
-                "127.0.0.1:9104",
+                CONFIGURED[3],
                 "RIPARIAN_DEMO_OPENAI_KEY",
             ),
         ];
@@ -50,7 +54,13 @@ impl Clouds {
         Ok(Self(placed))
     }
 
-    /// The shipped configuration, with each endpoint where its fake is.
+    /// The first endpoint that is none of these.
+    pub(super) fn elsewhere(config: &Config) -> Option<&Endpoint> {
+        let all = config.clouds.iter().flat_map(|cloud| &cloud.endpoints);
+        all.into_iter().find(|at| at.url.tls || !CONFIGURED.contains(&at.url.authority().as_str()))
+    }
+
+    /// The configuration, with each endpoint where its fake is.
     pub(super) fn place(&self, config: &str) -> String {
         self.0.iter().fold(config.to_owned(), |text, placed| {
             text.replace(placed.configured, &placed.cloud.addr().to_string())

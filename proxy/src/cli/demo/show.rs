@@ -7,18 +7,22 @@ use riparian_loadtest::Report;
 use std::collections::BTreeMap;
 
 /// Who is on the stage.
-pub(super) fn cast(clouds: &Clouds, running: &Running) {
+pub(super) fn cast(clouds: &Clouds, running: &Running, file: &str) {
     println!("Three fake clouds, as strict as real ones:");
     for cloud in clouds.iter() {
         println!("  {:<7} {:<20} {}", cloud.cloud(), cloud.name(), cloud.url());
     }
-    println!("Riparian between, with config/examples/demo.yaml:");
+    println!("Riparian between, with {file}:");
     for (_, address) in &running.listeners {
         println!("  clients   http://{address}/v1");
     }
     if let Some(address) = running.admin {
         println!("  operators http://{address}/metrics");
     }
+}
+
+/// The shipped contract in words.
+pub(super) fn contract() {
     println!(
         "The contract: stateless calls only to azure, stateful ones only to aws; no term in force names openai."
     );
