@@ -16,6 +16,7 @@ use crate::read::{Lent, Reader};
 use crate::recall::{Known, conclude, identify, in_particular};
 use crate::receive::{classified, fits, head_limits, known};
 use crate::refuse::Refusal;
+use crate::seals::Opener;
 pub(crate) use endpoints::EndpointTold;
 use endpoints::Retry;
 use readings::{BandTold, ReadingTold};
@@ -29,6 +30,7 @@ use riparian_filters::identify::{LastTenant, PinKey, Session, SessionId, Session
 use riparian_filters::judge::{HealthView, Owner};
 use riparian_filters::policy::Policy;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::time::Duration;
 use terms::{LeaseTold, TermNot, TermTold};
 pub(crate) use text::Verbosity;
@@ -50,6 +52,8 @@ pub(crate) struct World<'w> {
     pub(crate) grade_of: &'w dyn Fn(SessionId) -> Grade,
     /// How long a session has rested.
     pub(crate) rested: &'w dyn Fn(SessionId) -> Option<Duration>,
+    /// What opens seals, where handles bring theirs along.
+    pub(crate) seals: Option<&'w RefCell<Opener<'w>>>,
 }
 
 /// All that can be said of a request. Tools build on its names: none goes, none changes, and each is there for every verdict.
@@ -208,6 +212,8 @@ fn fill(
 ) -> Result<(), Refusal> {
     let malformed = |fault: head::HeadFault| Refusal::with(fault.reason, fault.what);
     head::check_raw(&request.raw_head, head_limits(policy)).map_err(malformed)?;
+    let bare = world.seals.and_then(|seals| seals.borrow_mut().asked(request));
+    let request = bare.as_ref().unwrap_or(request);
     let asked = request.head();
     head::check(&asked, head_limits(policy)).map_err(malformed)?;
     let recognised = policy.recognise(&asked);
@@ -228,7 +234,9 @@ fn fill(
     }
     // As in production, a request without a body is not read.
     if !request.body.is_empty() {
-        reader.feed(&request.body)?;
+        let chunk = std::iter::once(request.body.as_slice());
+        let bare = world.seals.and_then(|seals| seals.borrow_mut().body(&reader, chunk));
+        reader.feed(bare.as_deref().unwrap_or(&request.body))?;
     }
     let read = reader.finish()?;
     let classified = classified(policy, recognised.as_ref(), &asked, read.body())?;

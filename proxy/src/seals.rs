@@ -6,6 +6,7 @@
 //! itself cited by a sealed name. Not sealed is what an answer tells that cannot be read, and a message of an AWS event stream that is
 //! too long to be held ([`HELD_BYTES_MAX`](riparian_filters::eventstream::HELD_BYTES_MAX)). A client that cites such a handle cites one that nobody knows.
 
+use crate::explain::Request;
 use crate::house::House;
 use crate::observe::{Observer, birth};
 use crate::pins::Born;
@@ -55,6 +56,33 @@ impl<'r> Opener<'r> {
         strip::json(text, |before, letters| self.opens(before, letters))
     }
 
+    /// A body, as `reader` is to read it; `None` where nothing in it opens.
+    pub(crate) fn body<'b>(
+        &mut self,
+        reader: &Reader,
+        chunks: impl Iterator<Item = &'b [u8]> + Clone,
+    ) -> Option<Vec<u8>> {
+        if matches!(reader, Reader::Blind) || !strip::is_due(chunks.clone()) {
+            return None;
+        }
+        let all: Vec<u8> = chunks.flatten().copied().collect();
+        match reader {
+            Reader::Blind => None,
+            Reader::Json(_) => self.json(&all),
+            Reader::Form(_) => strip::form(&all, |before, letters| self.opens(before, letters)),
+        }
+    }
+
+    /// The head of a request that is only explained; its body is left as it is.
+    pub(crate) fn asked(&mut self, asked: &Request) -> Option<Request> {
+        let query = asked.query.iter().flat_map(|query| ["?", query]);
+        let target: String = std::iter::once(asked.path.as_str()).chain(query).collect();
+        let (method, headers) = (asked.method.clone(), asked.headers.clone());
+        let bare = self.head(&RequestHead { method, uri: target.parse().ok()?, headers })?;
+        let (path, query) = (bare.uri.path().to_owned(), bare.uri.query().map(str::to_owned));
+        Some(Request { path, query, headers: bare.headers, ..asked.clone() })
+    }
+
     fn head(&mut self, head: &RequestHead) -> Option<RequestHead> {
         let values = head.headers.values().map(HeaderValue::as_bytes);
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
@@ -97,15 +125,7 @@ pub(crate) fn open_head(
 pub(crate) fn open_body(record: &mut Record, tenant: Tenant, reader: &Reader, body: &mut Held) {
     let snapshot = Arc::clone(&record.snapshot);
     let Some(mut opener) = Opener::new(&snapshot, tenant) else { return };
-    if matches!(reader, Reader::Blind) || !strip::is_due(body.all()) {
-        return;
-    }
-    let all: Vec<u8> = body.all().flatten().copied().collect();
-    let bare = match reader {
-        Reader::Blind => None,
-        Reader::Json(_) => opener.json(&all),
-        Reader::Form(_) => strip::form(&all, |before, letters| opener.opens(before, letters)),
-    };
+    let bare = opener.body(reader, body.all());
     record.opened.append(&mut opener.opened);
     if let Some(bare) = bare {
         *body = Held::default();

@@ -489,3 +489,33 @@ async fn a_signature_in_an_aws_event_stream_is_sealed_in_a_message_of_its_own_le
     }
     assert_eq!(owners.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_running_proxy_explains_what_a_seal_says() {
+    let clouds = Clouds::start().await;
+    let running = replica(&clouds.config(ANYWHERE, &format!("{}{QUIET}", sealed(&["OLD"], "")))).await;
+    let begun = send(address(&running), post("/v1/responses", &first())).await;
+    let id = json(&begun)["id"].as_str().unwrap().to_owned();
+    let turn = follow_up(&id).to_string();
+    let head = "Host: proxy\r\nContent-Type: application/json\r\nAuthorization: Bearer";
+    for (request, known) in [
+        (format!("POST /v1/responses HTTP/1.1\r\n{head} app\r\n\r\n{turn}"), true),
+        (format!("GET /v1/responses/{id} HTTP/1.1\r\n{head} app\r\n\r\n"), true),
+        (format!("POST /v1/responses HTTP/1.1\r\n{head} another\r\n\r\n{turn}"), false),
+        (format!("GET /v1/responses/{} HTTP/1.1\r\n{head} app\r\n\r\n", bare(&id)), false),
+    ] {
+        let asked = Request::post("/explain").header("host", "admin").body(Full::new(Bytes::from(request)));
+        let answer = send(running.admin.unwrap(), asked.unwrap()).await;
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        assert!(!String::from_utf8_lossy(answer.body()).contains(bare(&id)), "{answer:?}");
+        let told = json(&answer);
+        let owner = if known { json!(ours(&begun, "endpoint")) } else { Value::Null };
+        assert_eq!(told["endpoint"], owner, "{told:#}");
+        let (state, reason) = if known { ("pinned", "held") } else { ("unknown", "unknown_handle") };
+        assert_eq!(
+            (&told["cited"][0]["state"], &told["reason"]),
+            (&json!(state), &json!(reason)),
+            "{told:#}"
+        );
+    }
+}

@@ -10,6 +10,7 @@ use crate::explain::{Explanation, Request as Asked, World, explain};
 use crate::house::House;
 use crate::pins::Pin;
 use crate::recall::{Known, lives};
+use crate::seals::Opener;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -17,7 +18,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use riparian_config::{Grade, Timestamp};
-use riparian_filters::identify::PinKey;
+use riparian_filters::identify::{LastTenant, PinKey};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// Bytes of a request that is explained, its head included: a larger one is for the command line. With the connections that this
@@ -83,9 +85,15 @@ fn told(
     pinned: &[(PinKey, Option<Pin>)],
 ) -> Explanation {
     let policy = &snapshot.policy;
-    let lives = |_: &str, key: PinKey| -> Known {
-        let (_, pin) = pinned.iter().find(|(pinned, _)| *pinned == key)?;
-        Some(lives(policy, pin.as_ref()?))
+    let tenant = policy.who(&mut LastTenant::default(), &asked.head()).tenant;
+    let seals = Opener::new(snapshot, tenant).map(RefCell::new);
+    let lives = |handle: &str, key: PinKey| -> Known {
+        if let Some((_, Some(pin))) = pinned.iter().find(|(pinned, _)| *pinned == key) {
+            return Some(lives(policy, pin));
+        }
+        let seals = seals.as_ref()?.borrow();
+        let opened = seals.opened.iter().find(|opened| opened.handle == handle)?;
+        Some(lives(policy, &opened.pin))
     };
     let down = snapshot.down();
     let in_flight: Vec<u32> = snapshot.states().map(|state| state.in_flight()).collect();
@@ -96,6 +104,7 @@ fn told(
         lives: &lives,
         grade_of: &|session| house.sessions.grade(session).unwrap_or(Grade::Runtime),
         rested: &|session| house.sessions.rested(session, Instant::now()),
+        seals: seals.as_ref(),
     };
     explain(policy, asked, &world)
 }

@@ -37,7 +37,7 @@ impl Held {
     }
 
     /// Everything that is held, in its order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.chunks.iter().map(|chunk| &chunk[..]).chain(self.open.iter().map(Buffer::bytes))
     }
 
