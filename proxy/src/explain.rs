@@ -21,7 +21,7 @@ pub(crate) use endpoints::EndpointTold;
 use endpoints::Retry;
 use readings::{BandTold, ReadingTold};
 pub(crate) use request::Request;
-use riparian_config::{Grade, Mark, Socket, Timestamp};
+use riparian_config::{Grade, Mark, Socket, Timestamp, UnknownHandle};
 use riparian_filters::classify::{Classified, HandlePlace};
 use riparian_filters::decide::Moment;
 use riparian_filters::decision::{Decision, Reason, Verdict};
@@ -274,9 +274,26 @@ fn fill(
     };
     told.decided(&subject);
     match decision.verdict {
-        Verdict::Refuse(reason) => Err(in_particular(reason, policy, &classified, &known)),
+        Verdict::Refuse(reason) => {
+            let mut refusal = in_particular(reason, policy, &classified, &known);
+            if reason == Reason::UnknownHandle && would_ask(policy, &classified, &known) {
+                refusal.detail = Some(
+                    "nobody was asked; the running proxy, with `sessions.unknown_handle: ask`, first asks each endpoint that the contract allows \
+                     for the request, and says this when none of them has it"
+                        .to_owned(),
+                );
+            }
+            Err(refusal)
+        }
         Verdict::Free(_) | Verdict::Hold(_) => Ok(()),
     }
+}
+
+/// Whether a live request would have an unknown handle asked for.
+fn would_ask(policy: &Policy, classified: &Classified<'_>, known: &[Known]) -> bool {
+    let mut unknown = classified.handles.iter().zip(known).filter(|(_, known)| known.is_none());
+    policy.config.sessions.unknown_handle == UnknownHandle::Ask
+        && unknown.any(|(handle, _)| policy.kind(handle.namespace).ask.is_some())
 }
 
 /// A decision, and what it was made from.

@@ -126,8 +126,12 @@ impl Book {
 
     /// Says by what charges commitments are shown and steered from now on.
     pub(crate) fn in_force(&self, charges: Arc<Charges>) {
-        charges.steer(Timestamp::now());
-        self.charges.store(Some(charges));
+        let now = Timestamp::now();
+        charges.steer(now);
+        if let Some(before) = self.charges.swap(Some(Arc::clone(&charges))) {
+            before.hide();
+        }
+        charges.show(now);
     }
 
     /// Brings what is shown up to date.

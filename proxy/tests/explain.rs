@@ -436,6 +436,7 @@ async fn the_running_proxy_explains_with_its_own_pins_and_shows_no_secret() {
     assert_eq!(told["cited"][0]["state"], json!("pinned"));
     let unknown = ask("/explain", resized(&turn.replace(&handle, "resp_0"))).await;
     assert_eq!(json(&unknown)["reason"], json!("unknown_handle"));
+    assert!(!json(&unknown)["detail"].as_str().unwrap_or("").contains("nobody was asked"), "nobody would be");
     let dated = ask("/explain?at=2026-03-15T00%3A00%3A00Z", turn.clone()).await;
     assert_eq!(json(&dated)["at"], json!("2026-03-15T00:00:00Z"));
     for (target, asked, status) in [
@@ -450,6 +451,13 @@ async fn the_running_proxy_explains_with_its_own_pins_and_shows_no_secret() {
     }
     assert_eq!(support::traffic::admin(admin, "GET /explain").await.status, 405);
     assert_eq!(running.house.pins.len(), pinned, "nothing was bound");
+    let asking = format!("{QUIET}\nsessions: {{ unknown_handle: ask }}");
+    running.reload(&clouds.config(CONTRACT, &asking), "test.yaml").await.unwrap();
+    let unknown = ask("/explain", resized(&turn.replace(&handle, "resp_0"))).await;
+    assert_eq!(json(&unknown)["reason"], json!("unknown_handle"));
+    let detail = json(&unknown)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("nobody was asked; the running proxy"), "{detail}");
+    assert_eq!(clouds.all().iter().map(|cloud| cloud.counts().requests).sum::<u64>(), 1, "nor was anybody");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

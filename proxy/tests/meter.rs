@@ -336,6 +336,15 @@ async fn money_is_exact_and_survives_a_restart() {
         assert!(forecast > drawn("tokens"), "{forecast}: it goes on");
         let plan = gauge(&families, "riparian_commitment_plan", "money");
         assert!(plan > 5.0 && plan < 20.0, "{plan}: some years of eighty");
+        let without: String = config
+            .lines()
+            .filter(|line| !line.contains("    tokens:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        running.reload(&without, "test.yaml").await.unwrap();
+        let families = read();
+        assert!(gauge(&families, "riparian_commitment_drawn", "tokens").is_nan(), "it is not there any more");
+        assert!(gauge(&families, "riparian_commitment_drawn", "money") > 12.5, "and that one is");
         running.drain().await;
     }
     // Ten millions of a millionth each are lost on nobody, however small each is: 1007 a request at a price of one for a million.

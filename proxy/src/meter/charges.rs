@@ -128,6 +128,11 @@ impl Charges {
         }
     }
 
+    /// Has the gauges say nothing: a commitment that is no longer there has no value, and its last one would look like one.
+    pub(super) fn hide(&self) {
+        self.commitments.iter().flat_map(|drawn| &drawn.gauges).for_each(|gauge| gauge.set(f64::NAN));
+    }
+
     /// Finds the clouds whose commitments are behind their plan.
     pub(super) fn steer(&self, now: Timestamp) {
         let behind = self.commitments.iter().filter(|drawn| {
