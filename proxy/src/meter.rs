@@ -128,10 +128,11 @@ impl Book {
     pub(crate) fn in_force(&self, charges: Arc<Charges>) {
         let now = Timestamp::now();
         charges.steer(now);
-        if let Some(before) = self.charges.swap(Some(Arc::clone(&charges))) {
+        if let Some(before) = &*self.charges.load() {
             before.hide();
         }
         charges.show(now);
+        self.charges.store(Some(charges));
     }
 
     /// Brings what is shown up to date.

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::process::{Process, run, run_with_input};
+use support::process::{Folder, Process, example, run, run_with_input};
 use support::turns::{first, follow_up};
 use support::{Clouds, QUIET, SPLIT, chat, json as body, post, send};
 
@@ -115,4 +115,48 @@ fn entries_of_the_ledger_and_tokens_count_too() {
     assert_eq!((&preferred["is"], &preferred["still_allowed"]), (&json!({ "cloud": "azure" }), &json!(true)));
     assert_eq!(run_with_input(&["replay", "-c", &config, "-"], b"hello\n").0, 2, "nothing of it is a record");
     assert_eq!(run(&["replay", "-c", &config, "/nowhere/at/all"]).0, 2);
+}
+
+/// Three turns of one session: the term that sent it there has ended before the second, and long before the third.
+#[test]
+fn a_session_that_outlives_its_term_does_as_the_term_says() {
+    let folder = Folder::new();
+    let config = |on_expiry: &str| {
+        let text = std::fs::read_to_string(example("three-clouds.yaml")).unwrap();
+        let contract = format!(
+            "contract:\n  enforce: r\n  readings: {{ r: {{ stateful_from: creates }} }}\n  terms:\n  - {{ id: before, until: 2026-04-01, only: azure, on_expiry: {on_expiry} }}\n  - {{ id: after, from: 2026-04-01, only: aws }}\nsessions: {{ idle: 1h }}\n"
+        );
+        let (head, rest) = text.split_once("\ncontract:\n").unwrap();
+        let after = rest.lines().skip_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+        let after: String = after.map(|line| format!("{line}\n")).collect();
+        folder.file(&format!("{on_expiry}.yaml"), &format!("{head}\n{contract}{after}"))
+    };
+    let turn = |time: &str, verdict: &str| {
+        json!({ "time": time, "surface": "openai.responses.create", "grade": if verdict == "free" { "creates" } else { "continues" }, "model": "gpt-5.5",
+            "verdict": verdict, "reason": if verdict == "free" { "designated" } else { "held" }, "cloud": "azure", "endpoint": "azure-eastus2", "terms": [],
+            "session": "s1" })
+        .to_string()
+    };
+    let begun = turn("2026-03-31T23:50:00Z", "free");
+    let went_on = [turn("2026-04-01T00:10:00Z", "hold"), turn("2026-04-03T00:00:00Z", "hold")];
+    let refused = |on_expiry: &str, log: &str| {
+        let (_, out, err) =
+            run_with_input(&["replay", "-c", &config(on_expiry), "-", "--format", "json"], log.as_bytes());
+        assert_eq!(err, "");
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let changes = told["changes"].as_array().unwrap().iter();
+        let mut refused: Vec<_> = changes
+            .map(|it| (it["is"]["refused"].as_str().unwrap().to_owned(), it["requests"].as_u64().unwrap()))
+            .collect();
+        refused.sort();
+        (refused, told["not_known"].to_string())
+    };
+    let whole = format!("{begun}\n{}\n{}\n", went_on[0], went_on[1]);
+    assert_eq!(refused("grandfather", &whole).0, []);
+    assert_eq!(refused("drain", &whole).0, [("session_drained".to_owned(), 1)]);
+    assert_eq!(refused("cut", &whole).0, [("owner_not_designated".to_owned(), 2)]);
+    // Nobody knows when a session began that was there before the record.
+    let (cut_off, noted) = refused("grandfather", &format!("{}\n", went_on[0]));
+    assert_eq!(cut_off, [("owner_not_designated".to_owned(), 1)]);
+    assert!(noted.contains("1 of them in sessions that the record does not begin"), "{noted}");
 }

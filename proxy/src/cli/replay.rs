@@ -4,6 +4,7 @@
 //! decision is judged again at its own moment, through the function that production calls, from what the record has.
 
 mod record;
+mod sessions;
 mod told;
 
 use super::bare::Bare;
@@ -13,12 +14,14 @@ use super::{ConfigFile, Found};
 use record::{Line, Outcome, Recorded};
 use riparian_config::{EndpointName, Grade, InnerCalls, Timestamp};
 use riparian_filters::decision::{Reason, Verdict};
-use riparian_filters::judge::{Owner, judge};
+use riparian_filters::judge::{Facts, Owner, judge};
 use riparian_filters::policy::Policy;
 use riparian_filters::select::select;
+use sessions::Sessions;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use told::{Change, Told};
 
 #[derive(Debug, clap::Args)]
@@ -46,14 +49,14 @@ impl Replay {
 
     fn replay(self) -> Result<Found, Found> {
         let loaded = Loaded::read(&self.config, None)?;
-        let mut told = Told::default();
+        let (mut told, mut sessions) = (Told::default(), Sessions::default());
         for log in &self.logs {
             let fault = |error: std::io::Error| Found::Usage(format!("{}: {error}", log.display()));
             if log == Path::new("-") {
-                read(&loaded.policy, &mut stdin().lock(), &mut told).map_err(fault)?;
+                read(&loaded.policy, &mut stdin().lock(), &mut sessions, &mut told).map_err(fault)?;
             } else {
                 let file = File::open(log).map_err(fault)?;
-                read(&loaded.policy, &mut BufReader::new(file), &mut told).map_err(fault)?;
+                read(&loaded.policy, &mut BufReader::new(file), &mut sessions, &mut told).map_err(fault)?;
             }
         }
         let policy = &loaded.policy;
@@ -68,7 +71,12 @@ impl Replay {
     }
 }
 
-fn read(policy: &Policy, from: &mut impl BufRead, told: &mut Told) -> std::io::Result<()> {
+fn read(
+    policy: &Policy,
+    from: &mut impl BufRead,
+    sessions: &mut Sessions,
+    told: &mut Told,
+) -> std::io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -89,7 +97,7 @@ fn read(policy: &Policy, from: &mut impl BufRead, told: &mut Told) -> std::io::R
             Line::Unread => told.unread += 1,
             Line::Other => told.others += 1,
             Line::Unjudged(count) => told.unjudged += count,
-            Line::Decision(recorded) => again(policy, &recorded, told),
+            Line::Decision(recorded) => again(policy, &recorded, sessions, told),
         }
     }
 }
@@ -112,7 +120,7 @@ fn skip(from: &mut impl BufRead) -> std::io::Result<()> {
 }
 
 /// Judges one decision again.
-fn again(policy: &Policy, recorded: &Recorded, told: &mut Told) {
+fn again(policy: &Policy, recorded: &Recorded, sessions: &mut Sessions, told: &mut Told) {
     told.seen(recorded);
     let config = &policy.config;
     let surfaces = &config.surfaces.surfaces;
@@ -139,10 +147,18 @@ fn again(policy: &Policy, recorded: &Recorded, told: &mut Told) {
     };
     let owners: Vec<Owner> = owner(policy, recorded).into_iter().collect();
     told.assumed_owners += u64::from(!owners.is_empty());
-    // That it was lawful where it was is what the record says of that moment and of no other.
-    let since: &[Timestamp] = if owners.is_empty() { &[] } else { std::slice::from_ref(&recorded.time) };
-    let facts = bare.facts(&owners, since);
+    // Of a session that began before the record does, the record says that it was lawful there at that moment, and of no other.
+    let stay = sessions.stay(recorded);
+    told.begun_before += u64::from(!owners.is_empty() && stay.is_none());
+    let (since, rested) = stay.unwrap_or((recorded.time, Duration::ZERO));
+    let since: &[Timestamp] = if owners.is_empty() { &[] } else { std::slice::from_ref(&since) };
+    let facts = Facts { rested, ..bare.facts(&owners, since) };
     let ruling = judge(policy, &facts);
+    let named = |cloud: &str| config.clouds.iter().position(|known| known.name.as_str() == cloud);
+    let allowed = |cloud: &str| named(cloud).is_some_and(|number| ruling.clouds.contains(number));
+    if let Outcome::Cloud(cloud) = &recorded.outcome {
+        sessions.seen(recorded, ruling.lease.is_none() && allowed(cloud));
+    }
     let verdict = match ruling.outcome {
         Err(reason) => Verdict::Refuse(reason),
         Ok(_) => select(policy, &ruling, &facts),
@@ -154,10 +170,7 @@ fn again(policy: &Policy, recorded: &Recorded, told: &mut Told) {
     let terms = ruling.cell.terms.iter();
     let terms = terms.map(|number| config.contract.terms[usize::from(*number)].id.to_string());
     let still = match &recorded.outcome {
-        Outcome::Cloud(cloud) => {
-            let number = config.clouds.iter().position(|known| known.name.as_str() == cloud);
-            number.is_some_and(|number| ruling.clouds.contains(number)) && matches!(is, Outcome::Cloud(_))
-        }
+        Outcome::Cloud(cloud) => allowed(cloud) && matches!(is, Outcome::Cloud(_)),
         Outcome::Refused(_) => false,
     };
     let change = Change {

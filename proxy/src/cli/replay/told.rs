@@ -56,6 +56,8 @@ pub(super) struct Told {
     pub(super) unjudged: u64,
     pub(super) unknown_surfaces: u64,
     pub(super) assumed_owners: u64,
+    /// Of those, turns of sessions that the record does not begin.
+    pub(super) begun_before: u64,
     pub(super) signals_unknown: u64,
     pub(super) inner_unknown: u64,
     pub(super) changes: BTreeMap<Change, Many>,
@@ -94,7 +96,8 @@ impl Told {
     fn notes(&self) -> Vec<String> {
         let note = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
         [
-            note(self.assumed_owners, "cite state: taken to live where the record has it, and to have been lawful there at that moment alone (no lease)"),
+            note(self.assumed_owners, "cite state: taken to live where the record has it"),
+            note(self.begun_before, "of them in sessions that the record does not begin: taken to have been lawful there at that moment alone (no lease)"),
             note(self.signals_unknown, "are judged by their grade alone: the record has no signals, and a reading speaks of some"),
             note(self.inner_unknown, "were made in the course of another session, whose grade the record has not: judged by themselves"),
             note(self.unknown_surfaces, "are of operations that this configuration does not know: judged as unrecognised"),
