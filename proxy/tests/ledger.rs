@@ -260,7 +260,10 @@ async fn load(address: SocketAddr, kill: usize, client: usize) {
     }
 }
 
-const KILLS: usize = 6;
+/// How often the proxy is killed: `RIPARIAN_LEDGER_KILLS`, or 6.
+fn kills() -> usize {
+    std::env::var("RIPARIAN_LEDGER_KILLS").map_or(6, |kills| kills.parse().expect("a number of kills"))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_under_load_loses_no_entry_of_what_the_endpoint_saw() {
@@ -268,7 +271,7 @@ async fn a_kill_under_load_loses_no_entry_of_what_the_endpoint_saw() {
     let witness = witness().await;
     let config = witness.config(folder.path(), "required");
     let mut before = 0;
-    for kill in 0..KILLS {
+    for kill in 0..kills() {
         let mut process = Process::run(&config);
         let address = process.listens("apps");
         let clients: Vec<_> = (0..8).map(|client| tokio::spawn(load(address, kill, client))).collect();
@@ -288,7 +291,7 @@ async fn a_kill_under_load_loses_no_entry_of_what_the_endpoint_saw() {
     assert!(process.ends(Duration::from_secs(20)).success());
     witness.agrees_with(folder.path());
     let started = of(Kind::Started, &entries(&folder.path().join("ledger")));
-    assert_eq!(started.len(), KILLS + 1);
+    assert_eq!(started.len(), kills() + 1);
 
     // And the commands read it.
     let ledger = folder.path().join("ledger");
