@@ -178,9 +178,10 @@ class Pass:
 
     def __init__(self, store, replicas, sessions):
         self.store, self.count, self.sessions = store, replicas, sessions
-        self.replicas, self.relays, self.failed = [], [], []
+        self.replicas = []
 
     def start(self, riparian, directory, tls, urls, started):
+        """Puts whatever has to be ended into `started`."""
         ports = []
         for at in range(self.count):
             ports.append((free_port(), free_port()))
