@@ -1,10 +1,16 @@
-"""`boto3` through Riparian: endpoint_url changed, nothing else. It signs with keys of its own, which no cloud knows."""
+"""`boto3` through Riparian: endpoint_url changed, nothing else. It signs with keys of its own, which no cloud knows.
+
+    boto3_sdk.py URL STORE
+
+With the store `sealed` nobody could remember where a session began that a client invented: it is refused, and all else is as ever.
+"""
 
 import sys
 import uuid
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from threads import TURNS, Book
 
@@ -56,11 +62,15 @@ def converse_stream(session):
         messages += [{"role": "assistant", "content": [reasoning, {"text": text}]}, USER]
 
 
+def ask_agent(invented):
+    return agents.invoke_agent(agentId="AGENT12345", agentAliasId="ALIAS12345", sessionId=invented, inputText="hello")
+
+
 def invoke_agent(session):
     """A session that the client invents: whoever meets it first has it, and an unknown one would begin anew, without an error."""
     thread, invented = book.thread(), str(uuid.uuid4())
     for turn in range(TURNS):
-        answer = agents.invoke_agent(agentId="AGENT12345", agentAliasId="ALIAS12345", sessionId=invented, inputText="hello")
+        answer = ask_agent(invented)
         thread.turn_is(b"".join(event["chunk"]["bytes"] for event in answer["completion"]).decode())
         assert answer["sessionId"] == invented
 
@@ -87,7 +97,7 @@ def sessions(session):
 
 
 def invoke_agent_runtime(session):
-    """Half of the sessions are invented by the client, half given by the service."""
+    """Half of the sessions are invented by the client, half by its SDK, which leaves none to the service."""
     import json
 
     thread = book.thread()
@@ -112,14 +122,23 @@ def code_interpreter(session):
     agentcore.stop_code_interpreter_session(**ids)
 
 
-for story in (
-    converse,
-    converse_stream,
-    invoke_agent,
-    retrieve_and_generate,
-    sessions,
-    invoke_agent_runtime,
-    code_interpreter,
-):
+def invented_sessions(session):
+    """Refused, and not begun anew at every turn."""
+    invented = str(uuid.uuid4())
+    for ask in (lambda: ask_agent(invented), lambda: agentcore.invoke_agent_runtime(agentRuntimeArn=ARN, payload=b"{}")):
+        try:
+            ask()
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ResourceNotFoundException", error
+            continue
+        raise AssertionError("not refused")
+
+
+stories = [converse, converse_stream, invoke_agent, retrieve_and_generate, sessions, invoke_agent_runtime, code_interpreter]
+if sys.argv[2] == "sealed":
+    # Some twice: of few sessions chance might give all to one cloud.
+    more = [retrieve_and_generate, code_interpreter]
+    stories = [converse, converse_stream, invented_sessions, retrieve_and_generate, sessions, code_interpreter, *more]
+for story in stories:
     book.tell(story)
 book.close("boto3", boto3.__version__)

@@ -1,12 +1,20 @@
 """Starts fake clouds and Riparian before them, and runs each SDK's script against it, its base URL changed and nothing else.
 
-    run.py RIPARIAN RIPARIAN_LOADTEST [SCRIPT...]
+    run.py RIPARIAN RIPARIAN_LOADTEST [--npm DIRECTORY] [SCRIPT...]
 
 Every family is spoken by two clouds at least, and each answers a handle that is not its own with the vendor's error: a
-continuation that goes astray fails the script. Needs the standard library alone; the scripts need their SDK.
+continuation that goes astray fails the script. Each script runs twice: through one Riparian that keeps pins in memory, and through
+two that share nothing but secrets (`store: sealed`), with every request going to either. DIRECTORY is where the SDKs from npm are
+installed; without it their scripts are left out. Needs `cryptography`, for a certificate; the scripts need their SDK.
 """
 
+import argparse
+import collections
+import concurrent.futures
+import datetime
 import hashlib
+import ipaddress
+import json
 import os
 import pathlib
 import socket
@@ -15,14 +23,21 @@ import sys
 import tempfile
 import time
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from relay import Relay
+
 HERE = pathlib.Path(__file__).parent
-SCRIPTS = ["openai_sdk.py", "anthropic_sdk.py", "boto3_sdk.py", "mcp_sdk.py"]
+SCRIPTS = ["openai_sdk.py", "openai_sdk.mjs", "anthropic_sdk.py", "boto3_sdk.py", "mcp_sdk.py"]
 REGION = "us-east-1"
 START_WITHIN = 30  # seconds, on a machine that has other things to do
 SCRIPT_WITHIN = 300
 GPT = ["gpt-5.5", "text-embedding-3-small", "gpt-realtime"]
 CLAUDE = ["claude-sonnet-5"]
 BEDROCK = ["us.anthropic.claude-sonnet-5"]
+SECRETS = {"SESSION_KEY": "k" * 40, "SEAL_KEY": "s" * 40}
+SEALED = "{ key: { env: SESSION_KEY }, pins: { store: sealed, keys: [{ env: SEAL_KEY }] } }"
 # Cloud, kind of fake, dialect, family that it speaks, credential, models.
 FAKES = [
     ("azure", "azure", "azure-openai", "openai", "api_key", GPT),
@@ -98,8 +113,29 @@ def credential(name, kind, env):
     return f"{{ sigv4: {{ service: {service}, {keys} }} }}"
 
 
-def configuration(port, urls, env):
-    lines = ["version: 1", "listeners:", f"  - {{ name: apps, bind: 127.0.0.1:{port} }}", "clouds:"]
+def certificate(directory):
+    """Of this address, signed by itself."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+    signed = builder.add_extension(address, critical=True).sign(key, hashes.SHA256())
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    files = directory / "tls.crt", directory / "tls.key"
+    files[0].write_bytes(signed.public_bytes(pem))
+    files[1].write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    return files
+
+
+def configuration(ports, tls, urls, sessions, env):
+    plain, secure = ports
+    lines = [
+        "version: 1",
+        "listeners:",
+        f"  - {{ name: apps, bind: 127.0.0.1:{plain} }}",
+        f"  - {{ name: tls, bind: 127.0.0.1:{secure}, tls: {{ certificate: {{ file: {tls[0]} }}, key: {{ file: {tls[1]} }} }} }}",
+        "clouds:",
+    ]
     clouds = list(dict.fromkeys(fake[0] for fake in FAKES))
     for cloud in clouds:
         lines += [f"  {cloud}:", "    endpoints:"]
@@ -118,7 +154,7 @@ def configuration(port, urls, env):
             if models:
                 lines += ["        models:"] + [f"          {model}: {model}" for model in models]
     lines += [
-        "sessions: { pins: { store: memory } }",
+        f"sessions: {sessions}",
         "contract:",
         "  enforce: memory-is-state",
         "  readings:",
@@ -137,44 +173,100 @@ def listens(port):
     return True
 
 
-def run_script(script, port):
-    """Whether it was content; it has the proxy's address, and of no cloud anything."""
-    args = [sys.executable, "-B", str(HERE / script), f"http://127.0.0.1:{port}"]
-    # No proxy of the machine's between the SDK and Riparian, and no credential of the machine's in the SDK's hands.
-    unwanted = ("proxy", "aws_", "openai_", "anthropic_")
-    env = {k: v for k, v in os.environ.items() if not any(word in k.lower() for word in unwanted)}
-    try:
-        return subprocess.run(args, env=env, timeout=SCRIPT_WITHIN).returncode == 0
-    except subprocess.TimeoutExpired:
-        print(f"{script}: not done after {SCRIPT_WITHIN} s", file=sys.stderr)
-        return False
+class Pass:
+    """One way of keeping pins: so many replicas, and where clients find them, in the clear and with TLS."""
+
+    def __init__(self, store, replicas, sessions):
+        self.store, self.count, self.sessions = store, replicas, sessions
+        self.replicas = []
+
+    def start(self, riparian, directory, tls, urls, started):
+        """Puts whatever has to be ended into `started`."""
+        ports = []
+        for at in range(self.count):
+            ports.append((free_port(), free_port()))
+            name, env = f"riparian-{self.store}-{at}", dict(SECRETS)
+            config = directory / f"{name}.yaml"
+            config.write_text(configuration(ports[at], tls, urls, self.sessions, env))
+            self.replicas.append(Process(name, directory, [riparian, "run", "-c", str(config)], env))
+            started.append(self.replicas[at])
+        for replica, (plain, _) in zip(self.replicas, ports):
+            replica.wait_for(lambda: listens(plain))
+        self.plain, self.secure = ports[0]
+        if self.count > 1:
+            self.plain, self.secure = free_port(), free_port()
+            to = [plain for plain, _ in ports]
+            started += [Relay(self.plain, to), Relay(self.secure, to, tls)]
+
+    def run(self, script, npm, tls):
+        """Whether it was content; it has the address, and of no cloud anything."""
+        # No proxy of the machine's between the SDK and Riparian, and no credential of the machine's in the SDK's hands.
+        unwanted = ("proxy", "aws_", "openai_", "anthropic_")
+        env = {k: v for k, v in os.environ.items() if not any(word in k.lower() for word in unwanted)}
+        if script.endswith(".mjs"):
+            env["NODE_EXTRA_CA_CERTS"] = str(tls[0])
+            args = ["node", str(HERE / script), f"https://127.0.0.1:{self.secure}", npm]
+        else:
+            args = [sys.executable, "-B", str(HERE / script), f"http://127.0.0.1:{self.plain}", self.store]
+        try:
+            ran = subprocess.run(args, env=env, timeout=SCRIPT_WITHIN, stdout=subprocess.PIPE, text=True)
+        except subprocess.TimeoutExpired:
+            print(f"{script}: not done after {SCRIPT_WITHIN} s", file=sys.stderr)
+            return False
+        if ran.stdout:
+            print(f"{self.store}: {ran.stdout}", end="", flush=True)
+        return ran.returncode == 0
+
+    def complaints(self):
+        """What is wrong with the replicas, which have ended."""
+        unread, seen = 0, collections.defaultdict(list)
+        for replica in self.replicas:
+            # Every answer that may give birth to a handle could be read: none was encoded, or of a type that nobody knows.
+            unread += sum("handles are due" in line for line in replica.log.read_text().splitlines())
+            for line in replica.out.read_text().splitlines():
+                seen[json.loads(line).get("session")].append(replica.name)
+        if unread:
+            yield f"{unread} answers were not read"
+        seen.pop(None, None)
+        carried = [len(set(names)) for names in seen.values() if len(names) > 1]
+        if self.count > 1:
+            both = sum(replicas > 1 for replicas in carried)
+            print(f"{self.store}: of {len(carried)} sessions of several requests {both} went through both replicas")
+            if 2 * both < len(carried):
+                yield "most sessions stayed with one replica: nothing is shown"
 
 
 def main():
-    riparian, loadtest, *scripts = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("riparian")
+    parser.add_argument("loadtest")
+    parser.add_argument("--npm")
+    parser.add_argument("scripts", nargs="*")
+    asked = parser.parse_intermixed_args()
+    scripts = [script for script in asked.scripts or SCRIPTS if asked.npm or not script.endswith(".mjs")]
     with tempfile.TemporaryDirectory(prefix="riparian-sdks-") as name:
         directory = pathlib.Path(name)
         started = []
         try:
-            fakes = [start_fake(loadtest, directory, fake) for fake in FAKES]
+            fakes = [start_fake(asked.loadtest, directory, fake) for fake in FAKES]
             started += fakes
             urls = {fake.name: fake.url() for fake in fakes}
-            port, env = free_port(), {}
-            config = directory / "riparian.yaml"
-            config.write_text(configuration(port, urls, env))
-            proxy = Process("riparian", directory, [riparian, "run", "-c", str(config)], env)
-            started.append(proxy)
-            proxy.wait_for(lambda: listens(port))
-            failed = [script for script in scripts or SCRIPTS if not run_script(script, port)]
-            proxy.end()
-            # Every answer that may give birth to a handle could be read: none was encoded, or of a type that nobody knows.
-            unread = [line for line in proxy.log.read_text().splitlines() if "handles are due" in line]
-            if unread:
-                failed.append(f"{len(unread)} answers were not read")
+            tls = certificate(directory)
+            passes = [Pass("memory", 1, "{ pins: { store: memory } }"), Pass("sealed", 2, SEALED)]
+            for each in passes:
+                each.start(asked.riparian, directory, tls, urls, started)
+            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+                runs = [(each, script, pool.submit(each.run, script, asked.npm, tls)) for each in passes for script in scripts]
+                failed = [f"{script} with {each.store}" for each, script, ran in runs if not ran.result()]
+            for each in passes:
+                for replica in each.replicas:
+                    replica.end()
+                failed += each.complaints()
             if failed:
-                # What it logged, and its last lines about requests.
-                lines = proxy.log.read_text().splitlines()[-20:] + proxy.out.read_text().splitlines()[-20:]
-                print(*lines, sep="\n", file=sys.stderr)
+                # What each logged, and its last lines about requests.
+                for replica in (replica for each in passes for replica in each.replicas):
+                    lines = replica.log.read_text().splitlines()[-20:] + replica.out.read_text().splitlines()[-20:]
+                    print(replica.name, *lines, sep="\n", file=sys.stderr)
                 sys.exit(f"failed: {', '.join(failed)}")
         finally:
             for process in reversed(started):
