@@ -13,16 +13,17 @@ CHUNK = 65536
 
 
 class Relay:
-    """Listens on `port` until it is ended; `replicas` are ports, too."""
+    """Listens on a `port` until it is ended; `replicas` are ports, too."""
 
-    def __init__(self, port, replicas, certificate=None):
-        self.port, self.replicas, self.tls = port, replicas, None
+    def __init__(self, replicas, certificate=None):
+        self.replicas, self.tls = replicas, None
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*certificate)
-        self.coin = random.Random(port)
+        self.coin = random.Random(1)
         self.loop = asyncio.new_event_loop()
-        self.loop.run_until_complete(asyncio.start_server(self.serve, "127.0.0.1", port, ssl=self.tls))
+        self.server = self.loop.run_until_complete(asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=self.tls))
+        self.port = self.server.sockets[0].getsockname()[1]
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
 

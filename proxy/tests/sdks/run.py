@@ -17,7 +17,7 @@ import ipaddress
 import json
 import os
 import pathlib
-import socket
+import re
 import subprocess
 import sys
 import tempfile
@@ -75,6 +75,11 @@ class Process:
         """A fake cloud says its address on its first line."""
         return self.wait_for(lambda: self.out.read_text().rpartition("\n")[0])
 
+    def port(self, listener):
+        """Riparian says where each of its listeners is."""
+        line = re.compile(rf"listening listener={listener} address=127\.0\.0\.1:(\d+)$", re.MULTILINE)
+        return int(self.wait_for(lambda: line.search(self.log.read_text()))[1])
+
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -83,12 +88,6 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start_fake(loadtest, directory, fake):
@@ -127,13 +126,12 @@ def certificate(directory):
     return files
 
 
-def configuration(ports, tls, urls, sessions, env):
-    plain, secure = ports
+def configuration(tls, urls, sessions, env):
     lines = [
         "version: 1",
         "listeners:",
-        f"  - {{ name: apps, bind: 127.0.0.1:{plain} }}",
-        f"  - {{ name: tls, bind: 127.0.0.1:{secure}, tls: {{ certificate: {{ file: {tls[0]} }}, key: {{ file: {tls[1]} }} }} }}",
+        "  - { name: apps, bind: 127.0.0.1:0 }",
+        f"  - {{ name: tls, bind: 127.0.0.1:0, tls: {{ certificate: {{ file: {tls[0]} }}, key: {{ file: {tls[1]} }} }} }}",
         "clouds:",
     ]
     clouds = list(dict.fromkeys(fake[0] for fake in FAKES))
@@ -165,14 +163,6 @@ def configuration(ports, tls, urls, sessions, env):
     return "\n".join(lines) + "\n"
 
 
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
 class Pass:
     """One way of keeping pins: so many replicas, and where clients find them, in the clear and with TLS."""
 
@@ -182,21 +172,18 @@ class Pass:
 
     def start(self, riparian, directory, tls, urls, started):
         """Puts whatever has to be ended into `started`."""
-        ports = []
         for at in range(self.count):
-            ports.append((free_port(), free_port()))
             name, env = f"riparian-{self.store}-{at}", dict(SECRETS)
             config = directory / f"{name}.yaml"
-            config.write_text(configuration(ports[at], tls, urls, self.sessions, env))
+            config.write_text(configuration(tls, urls, self.sessions, env))
             self.replicas.append(Process(name, directory, [riparian, "run", "-c", str(config)], env))
             started.append(self.replicas[at])
-        for replica, (plain, _) in zip(self.replicas, ports):
-            replica.wait_for(lambda: listens(plain))
-        self.plain, self.secure = ports[0]
+        to = [replica.port("apps") for replica in self.replicas]
+        self.plain, self.secure = to[0], self.replicas[0].port("tls")
         if self.count > 1:
-            self.plain, self.secure = free_port(), free_port()
-            to = [plain for plain, _ in ports]
-            started += [Relay(self.plain, to), Relay(self.secure, to, tls)]
+            relays = [Relay(to), Relay(to, tls)]
+            self.plain, self.secure = (relay.port for relay in relays)
+            started += relays
 
     def run(self, script, npm, tls):
         """Whether it was content; it has the address, and of no cloud anything."""
