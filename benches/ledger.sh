@@ -6,31 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-5} rounds=${2:-3}
-riparian=${RIPARIAN:-target/release/riparian}
-loadtest=${RIPARIAN_LOADTEST:-target/release/riparian-loadtest}
-folder=$(mktemp -d)
-cloud= proxy=
-stop() {
-    for pid in $proxy $cloud; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-# Waits until a file has a line with this, and prints the line.
-line_of() {
-    tries=0
-    until grep -m 1 -- "$2" "$1"; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 200 ] || { echo "$1 does not say $2" >&2; exit 1; }
-        sleep 0.05
-    done
-}
-
-"$loadtest" fake --kind openai --name one --credential bench --no-digest >"$folder/cloud" 2>/dev/null &
-cloud=$!
-url=$(line_of "$folder/cloud" http | sed 's|\(http://[^/]*\).*|\1|')
+. benches/stage.sh
 
 measure() {
     durability=$1 rate=$2
@@ -57,16 +33,11 @@ contract:
   readings: { r: { stateful_from: continues }$more }
   terms: [{ id: t, only: one }]
 YAML
-    rm -f "$folder/log"
-    "$riparian" run -c "$folder/riparian.yaml" --threads 2 >/dev/null 2>"$folder/log" &
-    proxy=$!
-    address=$(line_of "$folder/log" "listener=apps" | sed 's/.*address=//')
+    serve
     printf '%-12s %-9s ' "$durability" "${rate:-saturated}"
     # shellcheck disable=SC2086 # no rate is no argument
     "$loadtest" cpu --target "http://$address/v1" --credential bench --pid "$proxy" --seconds "$seconds" ${rate:+--rate $rate} | tr '\n' ' '
-    kill "$proxy"
-    wait "$proxy" || true
-    proxy=
+    unserve
     [ "$durability" = off ] || "$riparian" ledger verify "$folder/ledger" | sed -n 's/.*: whole\. \([0-9]* entries\).*/; \1, whole/p' | tr '\n' ' '
     echo
     rm -rf "$folder/ledger"

@@ -5,33 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-8} rounds=${2:-2}
-riparian=${RIPARIAN:-target/release/riparian}
-loadtest=${RIPARIAN_LOADTEST:-target/release/riparian-loadtest}
+. benches/stage.sh
 RIPARIAN_BENCH_KEY=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export RIPARIAN_BENCH_KEY
-folder=$(mktemp -d)
-cloud= proxy=
-stop() {
-    for pid in $proxy $cloud; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-# Waits until a file has a line with this, and prints the line.
-line_of() {
-    tries=0
-    until grep -m 1 -- "$2" "$1"; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 200 ] || { echo "$1 does not say $2" >&2; exit 1; }
-        sleep 0.05
-    done
-}
-
-"$loadtest" fake --kind openai --name one --credential bench --no-digest >"$folder/cloud" 2>/dev/null &
-cloud=$!
-url=$(line_of "$folder/cloud" http | sed 's|\(http://[^/]*\).*|\1|')
 
 # Requests, into count, and ticks of CPU, into used.
 load() {
@@ -56,17 +32,12 @@ contract:
   readings: { r: { stateful_from: continues } }
   terms: [{ id: t, only: one }]
 YAML
-    rm -f "$folder/log"
-    "$riparian" run -c "$folder/riparian.yaml" --threads 2 >/dev/null 2>"$folder/log" &
-    proxy=$!
-    address=$(line_of "$folder/log" "listener=apps" | sed 's/.*address=//')
+    serve
     load "$mix" 2
     load "$mix" "$seconds"
     ticks=$(getconf CLK_TCK)
     printf '%-8s %-16s %6s requests, %s CPU us a request\n' "$store" "${mix%=*}" "$count" $((used * 1000000 / ticks / count))
-    kill "$proxy"
-    wait "$proxy" || true
-    proxy=
+    unserve
 }
 
 round=0
