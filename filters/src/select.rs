@@ -238,7 +238,6 @@ mod tests {
     use crate::judge::judge;
     use crate::readings::Classes;
     use riparian_config::{Config, Grade, Timestamp};
-    use std::time::Duration;
 
     /// The order as the paper has it: every endpoint scored, all of them sorted.
     fn naive(key: u64, endpoints: &[(&str, u32, usize)]) -> Vec<EndpointId> {
@@ -280,25 +279,14 @@ mod tests {
     }
 
     fn favouring(policy: &Policy, key: u64, down: &[u64], favoured: CloudSet) -> Verdict {
+        let now = Timestamp::from_second(1_774_000_000).unwrap();
+        let surface = policy.named("POST", "/v1/chat/completions").map(|found| found.surface);
         let facts = Facts {
-            now: Timestamp::from_second(1_774_000_000).unwrap(),
-            surface: policy.named("POST", "/v1/chat/completions").map(|found| found.surface),
-            grade: Grade::Pure,
-            classes: Classes::default(),
             model: Some("gpt-5.5"),
-            caller: None,
-            narrow: None,
-            owners: &[],
-            since: &[],
-            rested: Duration::ZERO,
-            located: None,
-            tenant: 0,
-            home: None,
             health: HealthView { down },
             affinity: Some(key),
-            seed: 0,
-            in_flight: &[],
             favoured,
+            ..Facts::bare(now, surface, Grade::Pure, Classes::default())
         };
         select(policy, &judge(policy, &facts), &facts)
     }

@@ -1,6 +1,5 @@
 //! The command line. Exit codes: 0 fine, 1 findings (a fault, a refusal under `--expect-allowed`), 2 usage.
 
-mod bare;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;

@@ -7,7 +7,6 @@ mod record;
 mod sessions;
 mod told;
 
-use super::bare::Bare;
 use super::explain::Format;
 use super::loaded::Loaded;
 use super::{ConfigFile, Found};
@@ -137,14 +136,6 @@ fn again(policy: &Policy, recorded: &Recorded, sessions: &mut Sessions, told: &m
     }
     let inherits = config.contract.readings.iter().any(|reading| reading.inner_calls == InnerCalls::Inherit);
     told.inner_unknown += u64::from(inherits && recorded.within);
-    let bare = Bare {
-        now: recorded.time,
-        surface,
-        grade,
-        classes: policy.classes(surface, grade, 0, None),
-        model: recorded.model.as_deref(),
-        caller,
-    };
     let owners: Vec<Owner> = owner(policy, recorded).into_iter().collect();
     told.assumed_owners += u64::from(!owners.is_empty());
     // Of a session that began before the record does, the record says that it was lawful there at that moment, and of no other.
@@ -152,7 +143,14 @@ fn again(policy: &Policy, recorded: &Recorded, sessions: &mut Sessions, told: &m
     told.begun_before += u64::from(!owners.is_empty() && stay.is_none());
     let (since, rested) = stay.unwrap_or((recorded.time, Duration::ZERO));
     let since: &[Timestamp] = if owners.is_empty() { &[] } else { std::slice::from_ref(&since) };
-    let facts = Facts { rested, ..bare.facts(&owners, since) };
+    let facts = Facts {
+        model: recorded.model.as_deref(),
+        caller,
+        owners: &owners,
+        since,
+        rested,
+        ..Facts::bare(recorded.time, surface, grade, policy.classes(surface, grade, 0, None))
+    };
     let ruling = judge(policy, &facts);
     let named = |cloud: &str| config.clouds.iter().position(|known| known.name.as_str() == cloud);
     let allowed = |cloud: &str| named(cloud).is_some_and(|number| ruling.clouds.contains(number));

@@ -1,9 +1,8 @@
 //! Every kind of request that anything in either of two contracts tells apart, and what both make of it.
 
-use super::super::bare::Bare;
 use riparian_config::{Class, Config, Grade, ModelAt, Pattern, Surface, TenantName, Timestamp, VendorName};
 use riparian_filters::decision::Reason;
-use riparian_filters::judge::judge;
+use riparian_filters::judge::{Facts, judge};
 use riparian_filters::policy::Policy;
 use riparian_filters::readings::Classes;
 use serde::Serialize;
@@ -77,8 +76,8 @@ impl<'p> Side<'p> {
         }
     }
 
-    fn judge(&self, bare: Bare<'_>) -> (Goes, Vec<String>, Class) {
-        let ruling = judge(self.policy, &bare.facts(&[], &[]));
+    fn judge(&self, facts: &Facts<'_>) -> (Goes, Vec<String>, Class) {
+        let ruling = judge(self.policy, facts);
         let config = &self.policy.config;
         let name = |cloud: usize| config.clouds[cloud].name.to_string();
         let preferred = ruling.cell.prefer.iter().copied().filter(|cloud| ruling.clouds.contains(*cloud));
@@ -134,13 +133,10 @@ pub(super) fn changes(old: &Policy, new: &Policy) -> Result<Changes, String> {
                     for (stretch, moment) in moments.iter().enumerate() {
                         let judged = |side: usize, (grade, classes)| {
                             let side: &Side<'_> = &sides[side];
-                            side.judge(Bare {
-                                now: moment.at,
-                                surface: side.surfaces[number],
-                                grade,
-                                classes,
+                            side.judge(&Facts {
                                 model: model.as_deref(),
                                 caller: side.caller(name.as_ref()),
+                                ..Facts::bare(moment.at, side.surfaces[number], grade, classes)
                             })
                         };
                         let ((was, terms_were, class_was), (is, terms_are, class_is)) =
