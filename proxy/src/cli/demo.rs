@@ -115,7 +115,8 @@ impl Demo {
                 return Ok(Found::Something);
             }
         };
-        if let Some(endpoint) = Clouds::elsewhere(&loaded.config) {
+        let clouds = Clouds::start().await.map_err(|error| format!("a fake cloud cannot start: {error}"))?;
+        if let Some(endpoint) = clouds.elsewhere(&loaded.config) {
             return Err(format!(
                 "{file}: endpoint `{}` is at {}, and the demo sends nothing to anything but its own fake clouds; leave `url` as it is in {FILE}, or use \
                  `riparian run`",
@@ -124,7 +125,6 @@ impl Demo {
             ));
         }
         let proving = if self.even_if_unproved { Proving::Reported } else { Proving::Required };
-        let clouds = Clouds::start().await.map_err(|error| format!("a fake cloud cannot start: {error}"))?;
         let running = start(&clouds, text, &file, proving).await?;
         show::cast(&clouds, &running, &file);
         show::how_to(&format!("http://{}/v1", running.listeners[0].1));

@@ -5,9 +5,6 @@ use riparian_loadtest::{CloudSpec, FakeCloud, Kind, Sight};
 use std::io;
 use std::time::Duration;
 
-/// Where the shipped configuration has them.
-const CONFIGURED: [&str; 4] = ["127.0.0.1:9101", "127.0.0.1:9102", "127.0.0.1:9103", "127.0.0.1:9104"];
-
 /// Two Azure endpoints, one at Bedrock, one of the vendor's own.
 pub(super) struct Clouds(Vec<Placed>);
 
@@ -27,22 +24,22 @@ impl Clouds {
         let cast = [
             (
                 CloudSpec::new(Kind::Azure, "azure-eastus2").models(azure),
-                CONFIGURED[0],
+                "127.0.0.1:9101",
                 "RIPARIAN_DEMO_AZURE_KEY",
             ),
             (
                 CloudSpec::new(Kind::Azure, "azure-swedencentral").models(azure),
-                CONFIGURED[1],
+                "127.0.0.1:9102",
                 "RIPARIAN_DEMO_AZURE_KEY",
             ),
             (
                 CloudSpec::new(Kind::Bedrock, "bedrock-use1").models(bedrock),
-                CONFIGURED[2],
+                "127.0.0.1:9103",
                 "RIPARIAN_DEMO_AWS_KEY",
             ),
             (
                 CloudSpec::new(Kind::OpenAi, "openai-api").models(own),
-                CONFIGURED[3],
+                "127.0.0.1:9104",
                 "RIPARIAN_DEMO_OPENAI_KEY",
             ),
         ];
@@ -55,9 +52,12 @@ impl Clouds {
     }
 
     /// The first endpoint that is none of these.
-    pub(super) fn elsewhere(config: &Config) -> Option<&Endpoint> {
-        let all = config.clouds.iter().flat_map(|cloud| &cloud.endpoints);
-        all.into_iter().find(|at| at.url.tls || !CONFIGURED.contains(&at.url.authority().as_str()))
+    pub(super) fn elsewhere<'c>(&self, config: &'c Config) -> Option<&'c Endpoint> {
+        let is_here = |at: &Endpoint| {
+            let authority = at.url.authority();
+            !at.url.tls && self.0.iter().any(|placed| placed.configured == authority)
+        };
+        config.clouds.iter().flat_map(|cloud| &cloud.endpoints).find(|at| !is_here(at))
     }
 
     /// The configuration, with each endpoint where its fake is.
