@@ -212,7 +212,7 @@ fn fill(
 ) -> Result<(), Refusal> {
     let malformed = |fault: head::HeadFault| Refusal::with(fault.reason, fault.what);
     head::check_raw(&request.raw_head, head_limits(policy)).map_err(malformed)?;
-    let bare = world.seals.and_then(|seals| seals.borrow_mut().asked(request));
+    let bare = world.seals.and_then(|seals| request.opened(&mut seals.borrow_mut()));
     let request = bare.as_ref().unwrap_or(request);
     let asked = request.head();
     head::check(&asked, head_limits(policy)).map_err(malformed)?;

@@ -6,7 +6,6 @@
 //! itself cited by a sealed name. Not sealed is what an answer tells that cannot be read, and a message of an AWS event stream that is
 //! too long to be held ([`HELD_BYTES_MAX`](riparian_filters::eventstream::HELD_BYTES_MAX)). A client that cites such a handle cites one that nobody knows.
 
-use crate::explain::Request;
 use crate::house::House;
 use crate::observe::{Observer, birth};
 use crate::pins::Born;
@@ -73,17 +72,8 @@ impl<'r> Opener<'r> {
         }
     }
 
-    /// The head of a request that is only explained; its body is left as it is.
-    pub(crate) fn asked(&mut self, asked: &Request) -> Option<Request> {
-        let query = asked.query.iter().flat_map(|query| ["?", query]);
-        let target: String = std::iter::once(asked.path.as_str()).chain(query).collect();
-        let (method, headers) = (asked.method.clone(), asked.headers.clone());
-        let bare = self.head(&RequestHead { method, uri: target.parse().ok()?, headers })?;
-        let (path, query) = (bare.uri.path().to_owned(), bare.uri.query().map(str::to_owned));
-        Some(Request { path, query, headers: bare.headers, ..asked.clone() })
-    }
-
-    fn head(&mut self, head: &RequestHead) -> Option<RequestHead> {
+    /// A head without its seals; `None` where nothing in it opens.
+    pub(crate) fn head(&mut self, head: &RequestHead) -> Option<RequestHead> {
         let values = head.headers.values().map(HeaderValue::as_bytes);
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         if !strip::is_due(values.flat_map(|value| [value, b" "]).chain([target.as_bytes()])) {

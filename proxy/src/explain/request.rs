@@ -1,5 +1,7 @@
 //! A raw HTTP/1.1 request, as a person writes it: line ends may be LF, and the body is what follows the empty line.
 
+use crate::relay::head::RequestHead;
+use crate::seals::Opener;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use riparian_filters::head::Head;
 use std::io::Read;
@@ -68,6 +70,16 @@ impl Request {
         }
         let value = HeaderValue::from_str(&format!("Bearer {credential}"));
         self.headers.insert(http::header::AUTHORIZATION, value.expect("it was made of digits"));
+    }
+
+    /// The same without the seals in its head; `None` where none opens.
+    pub(crate) fn opened(&self, opener: &mut Opener<'_>) -> Option<Self> {
+        let query = self.query.iter().flat_map(|query| ["?", query]);
+        let target: String = std::iter::once(self.path.as_str()).chain(query).collect();
+        let (method, headers) = (self.method.clone(), self.headers.clone());
+        let bare = opener.head(&RequestHead { method, uri: target.parse().ok()?, headers })?;
+        let (path, query) = (bare.uri.path().to_owned(), bare.uri.query().map(str::to_owned));
+        Some(Self { path, query, headers: bare.headers, ..self.clone() })
     }
 
     /// Its head as the decision sees it.
