@@ -52,6 +52,7 @@ pub struct House {
 
 /// How often the wall clock is compared with the boundaries of the terms: sockets are to end within a second.
 const TERMS_EVERY: Duration = Duration::from_millis(100);
+const _: () = assert!(TERMS_EVERY.as_millis() * 5 <= 1000, "most of the second is for telling them");
 
 /// How often totals of money are brought to the disk: what a crash may take away.
 const MONEY_EVERY: Duration = Duration::from_secs(1);

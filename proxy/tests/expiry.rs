@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::raw::{PATIENCE, Raw, eventually};
 use support::socket::{Socket, SocketCloud, echo};
 use support::turns::{first, follow_up};
-use support::{Clouds, QUIET, address, json as body_of, ours, post, proxy, proxy_before, send};
+use support::{Clouds, QUIET, address, json as body_of, metric, ours, post, proxy, proxy_before, send};
 
 const RESPONSES: &str = "/v1/responses";
 
@@ -48,13 +48,6 @@ async fn go_on(at: SocketAddr, handle: &str) -> (u16, String, String, Option<Str
     (answer.status().as_u16(), ours(&answer, "cloud").to_owned(), ours(&answer, "reason").to_owned(), next)
 }
 
-fn leased(running: &Running) -> u64 {
-    let text = running.house.metrics.render();
-    let value =
-        text.lines().find_map(|line| line.strip_prefix("riparian_leased_requests_total ")?.parse().ok());
-    value.unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_grandfathered_until_its_own_end() {
     let clouds = Clouds::start().await;
@@ -70,7 +63,8 @@ async fn a_session_is_grandfathered_until_its_own_end() {
     }
     let fresh = send(at, post(RESPONSES, &first())).await;
     assert_eq!(ours(&fresh, "cloud"), "aws", "what begins now goes where the terms send it");
-    eventually("four turns are counted", || leased(&running) == 4).await;
+    eventually("four turns are counted", || metric::<u64>(&running, "riparian_leased_requests_total") == 4)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,12 +186,7 @@ async fn the_next_boundary_is_announced_and_the_end_of_all_terms_is_warned_of() 
     let ready = admin(&running, "/readyz?verbose").await;
     assert!(ready.contains(&format!("warning: the last term in force ends at {end}")), "{ready}");
     eventually("the gauges show it", || {
-        let text = running.house.metrics.render();
-        let shown = |name: &str| {
-            let value =
-                text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok());
-            value.unwrap_or_default()
-        };
+        let shown = |name: &str| metric::<f64>(&running, name);
         let at = end.as_duration().as_secs_f64();
         (shown("riparian_next_boundary_timestamp_seconds") - at).abs() < 1.0
             && (shown("riparian_terms_end_timestamp_seconds") - at).abs() < 1.0

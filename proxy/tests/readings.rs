@@ -7,9 +7,8 @@ mod support;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use riparian_proxy::server::Running;
 use serde_json::{Value, json};
-use support::{Clouds, QUIET, SPLIT, address, chat, json as body_of, ours, post, proxy, send};
+use support::{Clouds, QUIET, SPLIT, address, chat, json as body_of, metric, ours, post, proxy, send};
 
 /// One reading calls what continues stateful, another nothing, and a third whatever is stored.
 fn contract(band: &str, enforce: &str) -> String {
@@ -33,12 +32,6 @@ fn with(mut request: Request<Full<Bytes>>, name: &'static str, value: &str) -> R
 
 fn outcome(answer: &Response<Bytes>) -> (u16, &str, &str) {
     (answer.status().as_u16(), ours(answer, "cloud"), ours(answer, "reason"))
-}
-
-fn count(running: &Running, series: &str) -> u64 {
-    let text = running.house.metrics.render();
-    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-    value.unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +62,7 @@ async fn the_band_decides_where_readings_disagree() {
             assert!(seen.iter().all(|one| *one == due), "{band} {enforce}: {seen:?}, not {due}");
         }
         assert!(seen.contains(&format!("{of_stored:?}")), "{band} {enforce}: {seen:?}");
-        let counted = || count(&running, "riparian_band_requests_total") == 12;
+        let counted = || metric::<u64>(&running, "riparian_band_requests_total") == 12;
         support::raw::eventually(&format!("{band} {enforce}: twelve are counted"), counted).await;
     }
 }
@@ -89,7 +82,7 @@ async fn what_other_readings_would_have_said_is_counted_by_reading_and_term() {
     assert_eq!(send(at, post("/v1/responses", &turn)).await.status(), 200);
     send(at, post("/v1/chat/completions", &chat())).await;
     support::raw::eventually("three requests are settled", || {
-        count(
+        metric::<u64>(
             &running,
             "riparian_divergent_requests_total{reading=\"eager\",term=\"agents\",outcome=\"elsewhere\"}",
         ) == 2
@@ -97,7 +90,7 @@ async fn what_other_readings_would_have_said_is_counted_by_reading_and_term() {
     .await;
     let sessions =
         "riparian_divergent_sessions_total{reading=\"eager\",term=\"agents\",outcome=\"elsewhere\"}";
-    assert_eq!(count(&running, sessions), 1, "one session of two turns");
+    assert_eq!(metric::<u64>(&running, sessions), 1, "one session of two turns");
     assert!(!running.house.metrics.render().contains("reading=\"wide\""), "that one agrees");
     assert_eq!(clouds.aws.counts().requests, 0, "nothing is mirrored");
 }

@@ -17,13 +17,9 @@ fn replay(config: &str, log: &str) -> (i32, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxys_own_log_is_judged_again() {
     let clouds = Clouds::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let log = folder.path().join("access.log").display().to_string();
+    let folder = Folder::new();
+    let file = |name: &str, text: &str| folder.file(name, text);
+    let log = folder.0.path().join("access.log").display().to_string();
     let logging = QUIET.replace("access_log: off", &format!("access_log: {{ file: {log} }}"));
     let text = clouds.config(SPLIT, &logging);
     let config = file("config.yaml", &text);

@@ -295,10 +295,7 @@ async fn a_certificate_that_is_required_is_required() {
 }
 
 fn count(running: &Running, name: &str) -> u64 {
-    let text = running.house.metrics.render();
-    let value =
-        text.lines().find_map(|line| line.strip_prefix(&format!("riparian_sessions_{name} "))?.parse().ok());
-    value.unwrap_or_default()
+    support::metric(running, &format!("riparian_sessions_{name}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,7 @@ use riparian_loadtest::{CloudSpec, FakeCloud, Kind};
 use riparian_proxy::server::Running;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -153,6 +154,13 @@ pub async fn proxy_before(config: impl Fn(Timestamp) -> String) -> (Running, Tim
         }
     }
     panic!("a proxy starts within 40 s")
+}
+
+/// The value of this series, named as the exposition has it; 0 before there is one.
+pub fn metric<N: FromStr + Default>(running: &Running, series: &str) -> N {
+    let text = running.house.metrics.render();
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_default()
 }
 
 /// Where the first listener is.
